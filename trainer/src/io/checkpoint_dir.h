@@ -1,0 +1,34 @@
+// A Hugging Face checkpoint folder: config.json and model.safetensors or shards named by model.safetensors.index.json.
+// defines: CheckpointDir, open_checkpoint, read_checkpoint_config, write_checkpoint
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "io/model_config.h"
+#include "io/safetensors.h"
+
+namespace concord {
+
+struct CheckpointDir {
+  std::string dir;
+  Json config_json;  // as read, for writing back
+  ModelConfig config;
+  std::vector<SafetensorsFile> files;
+  std::map<std::string, const TensorView*, std::less<>> tensors;  // exactly model_tensors(config), F32 F16 or BF16
+
+  // By name; the name is one of model_tensors(config), so it is there and has that shape.
+  const TensorView& tensor(std::string_view name) const;
+};
+
+// Only config.json: cheap, for inspect and for checks before weights are read.
+ModelConfig read_checkpoint_config(const std::string& dir);
+
+// Reads and checks everything: a missing, extra or wrongly shaped weight, pickle files, a shard outside the folder are refused by name.
+CheckpointDir open_checkpoint(const std::string& dir);
+
+// Writes config.json and model.safetensors, each atomically, the weights first.
+void write_checkpoint(const std::string& dir, const Json& config_json, const std::vector<TensorOut>& tensors);
+
+}  // namespace concord

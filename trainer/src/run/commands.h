@@ -1,0 +1,37 @@
+// What each subcommand gets from the command line. Each returns the exit code or throws Failure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "run/job.h"
+
+namespace concord {
+
+struct ScoreArgs {
+  std::string model, adapter, groups, out;  // adapter may be empty
+};
+
+struct GenerateArgs {
+  std::string model, adapter, groups, out;
+  int64_t num_return_sequences = 1;
+  int64_t max_new_tokens = 128;
+  double temperature = 1;  // 0: greedy
+  double top_p = 1;        // 1: off
+  int64_t top_k = 0;       // 0: off
+  double min_p = 0;        // 0: off
+  double repetition_penalty = 1;
+  int64_t seed = 42;
+  std::optional<std::vector<int64_t>> stop;  // absent: the model's eos; empty: never
+};
+
+int run_train(const Job& job);                    // run/train.cpp
+int run_score(const ScoreArgs& args);             // run/score.cpp
+int run_generate(const GenerateArgs& args);       // run/generate.cpp
+int run_init(const std::string& config_file, int64_t seed, const std::string& out);
+int run_inspect(const std::string& model, const std::string& job_file);  // job_file may be empty
+int run_devices();
+
+}  // namespace concord

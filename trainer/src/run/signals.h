@@ -1,0 +1,10 @@
+// SIGTERM and SIGINT set a flag; the training loop looks at it after every step, checkpoints and exits 143 or 130.
+#pragma once
+
+namespace concord {
+
+void install_signal_handlers();  // also ignores SIGPIPE
+int pending_signal();            // 0, SIGTERM or SIGINT
+int signal_exit_code();          // 143 or 130 for the pending signal, 0 without
+
+}  // namespace concord
