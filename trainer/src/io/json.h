@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -79,5 +78,7 @@ std::string to_text(const Json& json);
 std::string to_pretty_text(const Json& json);
 
 bool is_utf8(std::string_view text);
+// Foreign text for a one-line message: in quotes, control characters escaped, cut after 80 bytes.
+std::string quoted(std::string_view text);
 
 }  // namespace concord
