@@ -1,0 +1,185 @@
+// Attention over a prefix tree: a segment's query rows see the whole of its prefix (its prompt) and, causally, itself.
+//
+// Blocks of query rows times all their keys: scores are a GEMM into a small scratch, never [T, T]. The backward pass
+// recomputes probabilities from the saved logsumexp (Dao 2023, FlashAttention-2, algorithm 2).
+//
+// One task owns one group and one head (forward) or one key-value head (backward), so each gradient of a key or value
+// has one writer though many completions and, with grouped queries, several heads add to it.
+#include <algorithm>
+#include <cmath>
+
+#include "ops/cpu/serial_gemm.h"
+#include "ops/cpu/simd.h"
+#include "ops/ops.h"
+
+namespace concord::ops {
+namespace {
+
+constexpr int64_t kQueryRows = 64;
+
+// Columns of one head inside a packed [T, (heads + 2 kv_heads) * head_dim] matrix.
+template <class T>
+struct HeadView {
+  T *q, *k, *v;  // row 0 of the head
+  int64_t stride, dim;
+};
+
+template <class T>
+HeadView<T> head_of(Mat<T> qkv, const AttentionShape& shape, int64_t head) {
+  const int64_t kv = head / (shape.heads / shape.kv_heads);
+  T* k = qkv.data + shape.q_cols() + kv * shape.head_dim;
+  return {qkv.data + head * shape.head_dim, k, k + shape.kv_cols(), qkv.stride, shape.head_dim};
+}
+
+// A block of query rows: rows [begin, end), which see `prefix` keys from prefix_begin on and then rows
+// [segment_begin, end) of their own segment, the last of them only by the last query.
+struct Block {
+  int64_t begin, end, prefix_begin, prefix, segment_begin;
+  int64_t rows() const { return end - begin; }
+  int64_t own() const { return end - segment_begin; }
+  int64_t keys() const { return prefix + own(); }
+  int64_t visible(int64_t row) const { return prefix + (begin + row - segment_begin) + 1; }
+};
+
+template <class F>
+void for_each_block(const AttentionSegment& segment, F&& f) {
+  for (int64_t begin = segment.begin; begin < segment.end; begin += kQueryRows) {
+    f(Block{begin, std::min<int64_t>(begin + kQueryRows, segment.end), segment.prefix_begin,
+            segment.prefix_end - segment.prefix_begin, segment.begin});
+  }
+}
+
+// y[rows, keys] = alpha x[rows, d] cols^T where cols is the head's k or v, [T, d]
+template <class T>
+void times_keys(const Block& b, T alpha, const T* x, int64_t x_stride, const T* cols, int64_t stride, int64_t dim, T* y) {
+  const int64_t ld = b.keys();
+  if (b.prefix > 0) {
+    serial_gemm(false, true, b.rows(), b.prefix, dim, alpha, x, x_stride, cols + b.prefix_begin * stride, stride, T(0), y, ld);
+  }
+  serial_gemm(false, true, b.rows(), b.own(), dim, alpha, x, x_stride, cols + b.segment_begin * stride, stride, T(0),
+              y + b.prefix, ld);
+}
+
+// x[rows, d] = y[rows, keys] cols
+template <class T>
+void times_values(const Block& b, const T* y, const T* cols, int64_t stride, int64_t dim, T* x, int64_t x_stride) {
+  const int64_t ld = b.keys();
+  serial_gemm(false, false, b.rows(), dim, b.own(), T(1), y + b.prefix, ld, cols + b.segment_begin * stride, stride, T(0),
+              x, x_stride);
+  if (b.prefix > 0) {
+    serial_gemm(false, false, b.rows(), dim, b.prefix, T(1), y, ld, cols + b.prefix_begin * stride, stride, T(1), x,
+                x_stride);
+  }
+}
+
+// dcols += y[rows, keys]^T x[rows, d]
+template <class T>
+void add_to_keys(const Block& b, const T* y, const T* x, int64_t x_stride, T* dcols, int64_t stride, int64_t dim) {
+  const int64_t ld = b.keys();
+  if (b.prefix > 0) {
+    serial_gemm(true, false, b.prefix, dim, b.rows(), T(1), y, ld, x, x_stride, T(1), dcols + b.prefix_begin * stride, stride);
+  }
+  serial_gemm(true, false, b.own(), dim, b.rows(), T(1), y + b.prefix, ld, x, x_stride, T(1),
+              dcols + b.segment_begin * stride, stride);
+}
+
+template <class T>
+void forward_block(const Block& b, HeadView<const T> h, T scale, T* scores, Mat<T> out, T* lse, int64_t lse_stride) {
+  times_keys(b, scale, h.q + b.begin * h.stride, h.stride, h.k, h.stride, h.dim, scores);
+  for (int64_t row = 0; row < b.rows(); row++) {
+    T* s = scores + row * b.keys();
+    const int64_t visible = b.visible(row);
+    const T top = max_of(s, visible);
+    const T sum = exp_and_sum(s, top, visible);
+    const T inverse = T(1) / sum;
+#pragma omp simd
+    for (int64_t i = 0; i < visible; i++) s[i] *= inverse;
+    std::fill(s + visible, s + b.keys(), T(0));
+    lse[(b.begin + row) * lse_stride] = top + std::log(sum);
+  }
+  times_values(b, scores, h.v, h.stride, h.dim, out.row(b.begin), out.stride);
+}
+
+// With P the probabilities and D = rowsum(dO O): dV += P^T dO, dS = P (dO V^T - D), dQ = scale dS K, dK += scale dS^T Q.
+template <class T>
+void backward_block(const Block& b, HeadView<const T> h, HeadView<T> dh, T scale, Mat<const T> out, Mat<const T> dout,
+                    const T* lse, int64_t lse_stride, T* p, T* ds) {
+  const T* q = h.q + b.begin * h.stride;
+  times_keys(b, scale, q, h.stride, h.k, h.stride, h.dim, p);
+  for (int64_t row = 0; row < b.rows(); row++) {
+    T* s = p + row * b.keys();
+    const int64_t visible = b.visible(row);
+    const T shift = lse[(b.begin + row) * lse_stride];
+#pragma omp simd
+    for (int64_t i = 0; i < visible; i++) s[i] = fast_exp(s[i] - shift);
+    std::fill(s + visible, s + b.keys(), T(0));
+  }
+  add_to_keys(b, p, dout.row(b.begin), dout.stride, dh.v, dh.stride, h.dim);
+  times_keys(b, T(1), dout.row(b.begin), dout.stride, h.v, h.stride, h.dim, ds);
+  for (int64_t row = 0; row < b.rows(); row++) {
+    const T d = dot(dout.row(b.begin + row), out.row(b.begin + row), h.dim);
+    const T* s = p + row * b.keys();
+    T* g = ds + row * b.keys();
+#pragma omp simd
+    for (int64_t i = 0; i < b.keys(); i++) g[i] = scale * s[i] * (g[i] - d);
+  }
+  times_values(b, ds, h.k, h.stride, h.dim, dh.q + b.begin * dh.stride, dh.stride);
+  add_to_keys(b, ds, q, h.stride, dh.k, dh.stride, h.dim);
+}
+
+}  // namespace
+
+int64_t attention_scratch_elements(int64_t keys_max) { return 2 * kQueryRows * keys_max; }
+
+template <class T>
+void attention(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, T scale, std::span<const AttentionSegment> segments,
+               std::span<const AttentionGroup> groups, Mat<T> out, Mat<T> lse, Mat<T> scratch) {
+  cpu.for_each(static_cast<int64_t>(groups.size()) * shape.heads, [&](int64_t task, int worker) {
+    const AttentionGroup group = groups[task / shape.heads];
+    const int64_t head = task % shape.heads;
+    const HeadView<const T> view = head_of(qkv, shape, head);
+    const Mat<T> head_out = out.col_range(head * shape.head_dim, (head + 1) * shape.head_dim);
+    for (int32_t s = group.first; s < group.last; s++) {
+      for_each_block(segments[s], [&](const Block& b) {
+        forward_block(b, view, scale, scratch.row(worker), head_out, lse.data + head, lse.stride);
+      });
+    }
+  });
+}
+
+template <class T>
+void attention_backward(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, T scale,
+                        std::span<const AttentionSegment> segments, std::span<const AttentionGroup> groups,
+                        Mat<const T> out, Mat<const T> lse, Mat<const T> dout, Mat<T> dqkv, Mat<T> scratch) {
+  fill(cpu, T(0), dqkv.col_range(shape.q_cols(), shape.qkv_cols()));
+  const int64_t heads_per_kv = shape.heads / shape.kv_heads;
+  cpu.for_each(static_cast<int64_t>(groups.size()) * shape.kv_heads, [&](int64_t task, int worker) {
+    const AttentionGroup group = groups[task / shape.kv_heads];
+    T* p = scratch.row(worker);
+    T* ds = p + scratch.cols / 2;
+    const int64_t first_head = task % shape.kv_heads * heads_per_kv;
+    for (int64_t head = first_head; head < first_head + heads_per_kv; head++) {
+      const HeadView<const T> view = head_of(qkv, shape, head);
+      const HeadView<T> dview = head_of(dqkv, shape, head);
+      const int64_t begin = head * shape.head_dim, end = begin + shape.head_dim;
+      for (int32_t s = group.first; s < group.last; s++) {
+        for_each_block(segments[s], [&](const Block& b) {
+          backward_block(b, view, dview, scale, out.col_range(begin, end), dout.col_range(begin, end), lse.data + head,
+                         lse.stride, p, ds);
+        });
+      }
+    }
+  });
+}
+
+#define CONCORD_INSTANTIATE(T)                                                                                        \
+  template void attention<T>(Cpu&, Mat<const T>, AttentionShape, T, std::span<const AttentionSegment>,                \
+                             std::span<const AttentionGroup>, Mat<T>, Mat<T>, Mat<T>);                                \
+  template void attention_backward<T>(Cpu&, Mat<const T>, AttentionShape, T, std::span<const AttentionSegment>,       \
+                                      std::span<const AttentionGroup>, Mat<const T>, Mat<const T>, Mat<const T>,      \
+                                      Mat<T>, Mat<T>);
+CONCORD_INSTANTIATE(float)
+CONCORD_INSTANTIATE(double)
+#undef CONCORD_INSTANTIATE
+
+}  // namespace concord::ops

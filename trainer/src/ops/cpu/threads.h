@@ -1,0 +1,57 @@
+// A small pool: `for_each(n, f)` runs f(task, worker) for task 0..n-1 on all workers and returns when all are done.
+// Tasks are handed out as workers become free. That does not disturb determinism, as each task's result must not depend
+// on who ran it; it does keep a machine shared with others busy, where fixed shares would wait for the slowest.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace concord {
+
+class Cpu {
+ public:
+  // threads 0: one per core this process may run on.
+  explicit Cpu(int threads = 0);
+  ~Cpu();
+  Cpu(const Cpu&) = delete;
+  Cpu& operator=(const Cpu&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  template <class F>
+  void for_each(int64_t tasks, F&& f) {
+    using Body = std::remove_reference_t<F>;
+    run(tasks, [](void* body, int64_t task, int worker) { (*static_cast<Body*>(body))(task, worker); }, &f);
+  }
+
+  // f(begin, end) over [0, n) in pieces of `piece` elements.
+  template <class F>
+  void for_ranges(int64_t n, int64_t piece, F&& f) {
+    for_each((n + piece - 1) / piece, [&](int64_t task, int) {
+      const int64_t begin = task * piece;
+      f(begin, begin + piece < n ? begin + piece : n);
+    });
+  }
+
+ private:
+  using BodyFn = void (*)(void* body, int64_t task, int worker);
+  void run(int64_t tasks, BodyFn fn, void* body);
+  void work_until_empty(int worker);
+  void worker_main(int worker);
+
+  // Ticket: high half counts runs, low half the tasks not yet handed out. A worker that wakes late finds a ticket of
+  // another run or an empty one, and touches nothing.
+  std::atomic<uint64_t> ticket_{0};
+  std::atomic<int64_t> unfinished_{0};
+  std::atomic<uint32_t> run_number_{0};
+  std::atomic<bool> stop_{false};
+  int64_t tasks_ = 0;
+  BodyFn fn_ = nullptr;
+  void* body_ = nullptr;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace concord

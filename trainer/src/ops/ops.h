@@ -1,0 +1,129 @@
+// The operations a decoder is made of, on the CPU. A second backend overloads the same names and argument orders on
+// its own device handle in place of `Cpu&`; the model code names no backend.
+//
+// Every op is a template on the scalar. `float` trains; `double` is the oracle the tests differentiate numerically.
+// Row-major everywhere. T tokens, H hidden, I intermediate, V vocabulary, R rows that predict a target token.
+//
+// Work is cut into pieces whose size depends on the shapes only, each piece has one writer, and partial sums are added
+// in a fixed order: the same input gives the same bytes whatever the number of threads.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ops/cpu/threads.h"
+
+namespace concord {
+
+// A view of a row-major matrix; consecutive rows are `stride` elements apart.
+template <class T>
+struct Mat {
+  T* data = nullptr;
+  int64_t rows = 0, cols = 0, stride = 0;
+
+  Mat() = default;
+  Mat(T* d, int64_t r, int64_t c) : data(d), rows(r), cols(c), stride(c) {}
+  Mat(T* d, int64_t r, int64_t c, int64_t s) : data(d), rows(r), cols(c), stride(s) {}
+  operator Mat<const T>() const { return {data, rows, cols, stride}; }
+
+  T* row(int64_t i) const { return data + i * stride; }
+  Mat row_range(int64_t begin, int64_t end) const { return {row(begin), end - begin, cols, stride}; }
+  Mat col_range(int64_t begin, int64_t end) const { return {data + begin, rows, end - begin, stride}; }
+  explicit operator bool() const { return data != nullptr; }
+};
+
+// Rows [begin, end) of a packed batch that attend causally to themselves and fully to rows
+// [prefix_begin, prefix_end), the prompt they continue (empty for a prompt and for text without one).
+struct AttentionSegment {
+  int32_t begin = 0, end = 0, prefix_begin = 0, prefix_end = 0;
+};
+
+// Segments [first, last) that share no key with any other segment of the batch: one group.
+struct AttentionGroup {
+  int32_t first = 0, last = 0;
+};
+
+struct AttentionShape {
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  int64_t q_cols() const { return heads * head_dim; }
+  int64_t kv_cols() const { return kv_heads * head_dim; }
+  int64_t qkv_cols() const { return q_cols() + 2 * kv_cols(); }
+};
+
+namespace ops {
+
+// Y[m,n] = alpha X[m,k] W[n,k]^T + beta Y. A linear layer's forward, weights stored [out, in].
+template <class T>
+void matmul_nt(Cpu&, T alpha, Mat<const T> x, Mat<const T> w, T beta, Mat<T> y);
+// X[m,k] = alpha Y[m,n] W[n,k] + beta X. The gradient of its input.
+template <class T>
+void matmul_nn(Cpu&, T alpha, Mat<const T> y, Mat<const T> w, T beta, Mat<T> x);
+// W[n,k] = alpha Y[m,n]^T X[m,k] + beta W. The gradient of its weight.
+template <class T>
+void matmul_tn(Cpu&, T alpha, Mat<const T> y, Mat<const T> x, T beta, Mat<T> w);
+
+// x[t,:] = table[tokens[t],:]
+template <class T>
+void embedding(Cpu&, Mat<const T> table, const int32_t* tokens, Mat<T> x);
+// dtable[tokens[t],:] += dx[t,:]
+template <class T>
+void embedding_backward(Cpu&, Mat<const T> dx, const int32_t* tokens, Mat<T> dtable);
+
+// y = x * rstd * w with rstd[t] = 1/sqrt(mean(x[t]^2) + eps)      (Zhang & Sennrich 2019)
+template <class T>
+void rms_norm(Cpu&, Mat<const T> x, const T* w, T eps, Mat<T> y, T* rstd);
+// x += delta, then as rms_norm: the residual add and the norm that follows it in one pass.
+template <class T>
+void add_rms_norm(Cpu&, Mat<const T> x, Mat<const T> delta, Mat<T> sum, const T* w, T eps, Mat<T> y, T* rstd);
+// dx += gradient of rms_norm; dw += its gradient where dw is not null.
+template <class T>
+void rms_norm_backward(Cpu&, Mat<const T> x, const T* w, const T* rstd, Mat<const T> dy, Mat<T> dx, T* dw);
+
+// Rotates the q and k columns of qkv in place by the angle of each row's position; table [positions, head_dim] holds
+// head_dim/2 cosines, then head_dim/2 sines. `direction` -1 rotates back, which is the gradient.
+template <class T>
+void rope(Cpu&, Mat<T> qkv, AttentionShape, const int32_t* positions, Mat<const T> table, T direction);
+
+// out[t, h*d..] = softmax(scale q k^T) v over the keys a segment sees; lse[t, h] = log of the softmax's denominator.
+template <class T>
+void attention(Cpu&, Mat<const T> qkv, AttentionShape, T scale, std::span<const AttentionSegment>,
+               std::span<const AttentionGroup>, Mat<T> out, Mat<T> lse, Mat<T> scratch);
+// dqkv = gradient of attention, all columns written.
+template <class T>
+void attention_backward(Cpu&, Mat<const T> qkv, AttentionShape, T scale, std::span<const AttentionSegment>,
+                        std::span<const AttentionGroup>, Mat<const T> out, Mat<const T> lse, Mat<const T> dout,
+                        Mat<T> dqkv, Mat<T> scratch);
+// Elements of scratch that one worker needs, for the longest list of keys any segment of the batch sees.
+int64_t attention_scratch_elements(int64_t keys_max);
+
+// act = silu(gate) * up, with gate_up [T, 2I] = [gate | up]        (Shazeer 2020)
+template <class T>
+void swiglu(Cpu&, Mat<const T> gate_up, Mat<T> act);
+// Replaces gate_up by its gradient, given dact.
+template <class T>
+void swiglu_backward(Cpu&, Mat<const T> dact, Mat<T> gate_up);
+
+// logp[r] = logits[r, targets[r]] - logsumexp(logits[r]).
+template <class T>
+void target_logps(Cpu&, Mat<const T> logits, const int32_t* targets, T* logp);
+// The same, and logits[r] becomes coef[r] * d logp[r] / d logits[r] = coef[r] * (onehot(target) - softmax).
+template <class T>
+void target_logps_and_gradient(Cpu&, Mat<T> logits, const int32_t* targets, const T* coef, T* logp);
+
+// y[r,:] = x[rows[r],:]
+template <class T>
+void gather_rows(Cpu&, Mat<const T> x, const int32_t* rows, Mat<T> y);
+// x[rows[r],:] += y[r,:]; rows may repeat.
+template <class T>
+void scatter_add_rows(Cpu&, Mat<const T> y, const int32_t* rows, Mat<T> x);
+// x[r,:] *= coef[r]
+template <class T>
+void scale_rows(Cpu&, const T* coef, Mat<T> x);
+template <class T>
+void fill(Cpu&, T value, Mat<T> x);
+// y += x
+template <class T>
+void add(Cpu&, Mat<const T> x, Mat<T> y);
+
+}  // namespace ops
+}  // namespace concord
