@@ -1,0 +1,37 @@
+/** Every limit of the server in one place, by room; each has a test that crosses it. */
+export const limits = {
+  net: {
+    json_body_bytes_max: 1_048_576,
+    page_items_max: 200
+  },
+  auth: {
+    password_length_min: 10,
+    bootstrap_token_length_min: 32,
+    invitation_hours: 14 * 24
+  },
+  intake: {
+    line_bytes_max: 4 * 1_048_576,
+    file_bytes_max: 4 * 1024 * 1_048_576,
+    errors_kept_max: 1_000,
+    batch_rows: 500
+  },
+  tasks: {
+    outputs_max: 26,
+    lease_minutes: 30
+  },
+  rooms: {
+    frame_bytes_max: 256 * 1024,
+    frames_per_second: 60,
+    bytes_per_second: 1024 * 1024,
+    awareness_bytes_max: 2 * 1024,
+    buffered_bytes_max: 4 * 1_048_576,
+    sockets_per_room_max: 50,
+    sockets_per_user_and_room_max: 8,
+    sockets_max: 2_000
+  },
+  runs: {
+    heartbeat_seconds: 5,
+    stale_seconds: 30,
+    resume_attempts_max: 2
+  }
+} as const;

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+
+export const Role = z.enum(['owner', 'engineer', 'adjudicator', 'reviewer', 'viewer']);
+export type Role = z.infer<typeof Role>;
+export const ProjectMode = z.enum(['blind', 'open']);
+export type ProjectMode = z.infer<typeof ProjectMode>;
+export const Scale = z.enum(['yes_no', 'likert5', 'acceptability']);
+
+export const Criterion = z.object({
+  id: z.string().regex(/^[a-z][a-z0-9_]{0,39}$/),
+  label: z.string().trim().min(1).max(120),
+  scale: Scale
+});
+export type Criterion = z.infer<typeof Criterion>;
+
+export const NewProject = z.strictObject({
+  name: z.string().trim().min(1).max(120),
+  guidelines: z.string().max(100_000).default(''),
+  review: z.strictObject({ mode: ProjectMode, overlap: z.number().int().min(1).max(20) }),
+  criteria: z.array(Criterion).max(20)
+});
+
+export const Project = z.object({
+  id: z.string(),
+  name: z.string(),
+  guidelines: z.string(),
+  review: z.object({ mode: ProjectMode, overlap: z.number().int() }),
+  criteria: z.array(Criterion),
+  role: Role,
+  created_at: z.string()
+});
+export type Project = z.infer<typeof Project>;
+
+export const NewMember = z.strictObject({
+  email: z.email().max(254),
+  name: z.string().trim().min(1).max(120),
+  role: Role
+});
+export const MemberCreated = z.object({ user: z.object({ id: z.string() }), token: z.string().nullable() });
+export const Member = z.object({
+  user: z.object({ id: z.string(), name: z.string(), email: z.string() }),
+  role: Role,
+  created_at: z.string()
+});
+export type Member = z.infer<typeof Member>;
+
+export const NewInvitation = z.strictObject({ email: z.email().max(254), role: Role });
+export const InvitationCreated = z.object({ id: z.string(), link: z.string(), expires_at: z.string() });

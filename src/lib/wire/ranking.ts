@@ -1,0 +1,43 @@
+import { z } from 'zod';
+
+/** Output ids, best tier first; two in one tier are a tie; outputs left out are unranked. */
+export const Tiers = z.array(z.array(z.string()).min(1)).max(26);
+export type Tiers = z.infer<typeof Tiers>;
+export const Verdict = z.enum(['ranked', 'all_bad', 'cannot_judge']);
+export type Verdict = z.infer<typeof Verdict>;
+export const RankingKind = z.enum(['review', 'import', 'adjudication', 'consensus']);
+export type RankingKind = z.infer<typeof RankingKind>;
+/** `criterion/output` → value on the criterion's scale. */
+export const Ratings = z.record(z.string(), z.union([z.number(), z.string(), z.boolean()]));
+export type Ratings = z.infer<typeof Ratings>;
+export const EditedOutput = z.strictObject({ output: z.string(), text: z.string().min(1).max(200_000) });
+export type EditedOutput = z.infer<typeof EditedOutput>;
+
+export const SubmitRanking = z.strictObject({
+  tiers: Tiers,
+  verdict: Verdict.default('ranked'),
+  reason: z.string().max(2_000).optional(),
+  ratings: Ratings.optional(),
+  edited: EditedOutput.optional(),
+  comment: z.string().max(20_000).optional()
+});
+export type SubmitRanking = z.infer<typeof SubmitRanking>;
+
+export const Ranking = z.object({
+  id: z.string(),
+  task: z.string(),
+  kind: RankingKind,
+  rater: z.object({ id: z.string().nullable(), name: z.string() }),
+  version: z.number().int(),
+  tiers: Tiers,
+  verdict: Verdict,
+  reason: z.string().nullable(),
+  ratings: Ratings,
+  edited: EditedOutput.nullable(),
+  comment: z.string().nullable(),
+  after_reveal: z.boolean(),
+  submitted_at: z.string()
+});
+export type Ranking = z.infer<typeof Ranking>;
+
+export const Adjudicate = z.strictObject({ tiers: Tiers, reason: z.string().min(1).max(2_000) });
