@@ -18,7 +18,7 @@ struct AdapterConfig {
   bool use_rslora = false;
   bool all_linear = true;                   // target_modules "all-linear"
   std::vector<std::string> target_modules;  // suffixes of module names, used unless all_linear
-  std::vector<std::pair<std::string, int64_t>> rank_pattern;  // plain module suffix -> rank; first match wins
+  std::vector<std::pair<std::string, int64_t>> rank_pattern;  // plain module suffix -> rank; the first match wins, as in PEFT
   std::vector<std::pair<std::string, double>> alpha_pattern;
   std::string base_model_name_or_path;  // a label; never opened
 };
@@ -38,6 +38,8 @@ struct Adapter {
 };
 
 AdapterConfig parse_adapter_config(const Json& json, const std::string& file);
+// The keys that a job shares with adapter_config.json, each where it is given: r, lora_alpha, lora_dropout, target_modules, ...
+void read_lora_options(const JsonAt& at, AdapterConfig& config);
 Json adapter_config_json(const AdapterConfig& config);  // the file we write: only keys in use
 
 // The modules an adapter of this configuration has on this model, with rank and scaling, and a and b sized and zero

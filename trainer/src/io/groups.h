@@ -34,11 +34,12 @@ struct Groups {
   }
 };
 
-// Every structural check: offsets ascend and end at T and S, every group owns a prompt and (unless it is for generation) completions,
-// completions are not empty, pairs lie inside one group, no unknown tensor. Failure(2) names file, tensor and index.
+// Every structural check: offsets ascend and end at T and S, every group owns a prompt (maybe empty, maybe without completions, as
+// generation has them), completions are not empty, pairs lie inside one group, weights are finite and not negative (a sum of 0 is the
+// caller's to handle), no unknown tensor. Failure(2) names file, tensor and index.
 Groups read_groups(const std::string& path);
 
-// Checks a Groups built in memory (also called by read and write); `path` is for messages.
+// The same checks on a Groups built in memory (read and write call it); `path` is for messages.
 void check_groups(const Groups& groups, const std::string& path);
 
 // Every id is below vocab_size, else Failure(2) naming group and id.

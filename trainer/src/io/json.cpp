@@ -100,7 +100,7 @@ struct Parser {
     for (const auto& member : members) keys.push_back(member.first);
     std::sort(keys.begin(), keys.end());
     const auto twin = std::adjacent_find(keys.begin(), keys.end());
-    if (twin != keys.end()) fail("the key " + quoted(*twin) + " is given twice");
+    if (twin != keys.end()) fail("the key " + in_quotes(*twin) + " is given twice");
   }
 
   unsigned parse_hex4() {
@@ -343,7 +343,7 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   const size_t length_max = 80;
   std::string_view shown = text.substr(0, length_max);
   while (shown.size() < text.size() && !shown.empty() && (text[shown.size()] & 0xC0) == 0x80) shown.remove_suffix(1);

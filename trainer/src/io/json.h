@@ -79,6 +79,6 @@ std::string to_pretty_text(const Json& json);
 
 bool is_utf8(std::string_view text);
 // Foreign text for a one-line message: in quotes, control characters escaped, cut after 80 bytes.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace concord

@@ -10,7 +10,7 @@ namespace {
 [[noreturn]] void refuse_kind(const JsonAt& at, const std::string& due) {
   if (at.json == nullptr) at.refuse("is missing");
   std::string shown = at.json->is_object() ? "an object" : at.json->is_array() ? "an array" : to_text(*at.json);
-  if (shown.size() > 60) shown = quoted(shown);
+  if (shown.size() > 60) shown = in_quotes(shown);
   at.refuse("must be " + due + ", not " + shown);
 }
 

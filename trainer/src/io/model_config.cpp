@@ -24,7 +24,7 @@ void refuse_unsupported(const JsonAt& at) {
   for (const char* key : {"quantization_config", "compression_config", "text_config", "vision_config"})
     if (!at[key].is_null()) at[key].refuse("is not supported");
   if (const JsonAt act = at["hidden_act"]; !act.is_null() && act.string() != "silu")
-    act.refuse("is " + quoted(act.string()) + ", which is not supported; supported: silu");
+    act.refuse("is " + in_quotes(act.string()) + ", which is not supported; supported: silu");
   if (boolean_or(at, "is_encoder_decoder", false)) at["is_encoder_decoder"].refuse("is true, but only decoder models are supported");
   if (number_or(at, "attention_dropout", 0, 0, 1) != 0) at["attention_dropout"].refuse("is not 0, which is not supported");
   // A result of tensor-parallel pretraining: the published weights compute the same with 1.
@@ -42,7 +42,7 @@ RopeScaling parse_rope_type(const JsonAt& rope, int64_t max_positions) {
   const std::string type = rope_type(rope);
   if (type == "default") return scaling;
   if (type != "linear" && type != "llama3")
-    rope[rope["rope_type"].is_null() ? "type" : "rope_type"].refuse("is " + quoted(type) +
+    rope[rope["rope_type"].is_null() ? "type" : "rope_type"].refuse("is " + in_quotes(type) +
                                                                     ", which is not supported; supported: default, linear, llama3");
   scaling.factor = rope["factor"].number(1, 1e6);
   scaling.type = RopeScaling::Type::linear;
@@ -103,7 +103,7 @@ void parse_dtype(const JsonAt& at, ModelConfig& config) {
     if (at[key].is_null()) continue;
     config.dtype = at[key].string();
     if (config.dtype != "float32" && config.dtype != "float16" && config.dtype != "bfloat16")
-      at[key].refuse("is " + quoted(config.dtype) + ", which is not supported; supported: float32, float16, bfloat16");
+      at[key].refuse("is " + in_quotes(config.dtype) + ", which is not supported; supported: float32, float16, bfloat16");
   }
 }
 
@@ -115,7 +115,7 @@ ModelConfig parse_model_config(const Json& json, const std::string& file) {
   ModelConfig config;
   config.model_type = at["model_type"].string();
   if (config.model_type != "llama")
-    bad_input(file + ": model_type " + quoted(config.model_type) + " is not supported; supported: llama");
+    bad_input(file + ": model_type " + in_quotes(config.model_type) + " is not supported; supported: llama");
   refuse_unsupported(at);
   config.hidden_size = at["hidden_size"].integer(1, limits::hidden_size_max);
   config.intermediate_size = at["intermediate_size"].integer(1, limits::intermediate_size_max);

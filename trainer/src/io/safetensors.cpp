@@ -13,6 +13,14 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "safetensors is little-endian and is used in place");
 
+// PyTorch's formats: a zip archive, or a bare pickle. Loading one can run code, so they are named rather than misread.
+void refuse_pickle(const FileBytes& bytes, const std::string& path) {
+  const std::string_view text = bytes.text();
+  const bool zip = text.starts_with("PK\x03\x04");
+  const bool pickle = text.size() > 2 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5 && text.find('\0') > 2;
+  if (zip || pickle) bad_input(path + ": is a pickle file, which can run code; convert it to safetensors");
+}
+
 // The length of the JSON header, checked against the file and the limit.
 size_t header_length(const FileBytes& bytes, const std::string& path) {
   if (bytes.size < 8) bad_input(path + ": is too short for a safetensors file (" + std::to_string(bytes.size) + " bytes)");
@@ -54,9 +62,9 @@ uint64_t expected_bytes(const JsonAt& at, DType dtype, const std::vector<int64_t
 Entry read_entry(const JsonAt& at, const std::string& name) {
   for (const auto& member : at.object())
     if (member.first != "dtype" && member.first != "shape" && member.first != "data_offsets")
-      at.refuse("has the unknown key " + quoted(member.first));
+      at.refuse("has the unknown key " + in_quotes(member.first));
   const auto dtype = dtype_from_name(at["dtype"].string());
-  if (!dtype) at["dtype"].refuse("is " + quoted(at["dtype"].string()) + ", which is not supported");
+  if (!dtype) at["dtype"].refuse("is " + in_quotes(at["dtype"].string()) + ", which is not supported");
   const JsonAt dims = at["shape"], offsets = at["data_offsets"];
   std::vector<int64_t> shape;
   if (dims.array().size() > limits::dims_max) dims.refuse("has more than " + std::to_string(limits::dims_max) + " dimensions");
@@ -80,7 +88,7 @@ void place_tensors(std::vector<Entry>& entries, const std::byte* data, uint64_t 
   });
   uint64_t at = 0;
   for (Entry& entry : entries) {
-    const std::string who = file.path + ": tensor " + quoted(entry.view.name);
+    const std::string who = file.path + ": tensor " + in_quotes(entry.view.name);
     if (entry.begin > at) bad_input(who + " leaves a gap of unused bytes before it");
     if (entry.begin < at) bad_input(who + " overlaps the one before it");
     if (entry.end > data_bytes) bad_input(who + " lies beyond the end of the file; the file is cut off");
@@ -96,7 +104,7 @@ void place_tensors(std::vector<Entry>& entries, const std::byte* data, uint64_t 
 template <class T>
 std::vector<T> copy_exact(const TensorView& view, DType dtype) {
   if (view.dtype != dtype)
-    bad_input("tensor " + quoted(view.name) + " is " + std::string(dtype_name(view.dtype)) + ", but must be " +
+    bad_input("tensor " + in_quotes(view.name) + " is " + std::string(dtype_name(view.dtype)) + ", but must be " +
               std::string(dtype_name(dtype)));
   std::vector<T> out(view.bytes / sizeof(T));
   if (view.bytes > 0) std::memcpy(out.data(), view.data, view.bytes);
@@ -173,13 +181,14 @@ const std::string* SafetensorsFile::find_metadata(std::string_view key) const {
 SafetensorsFile parse_safetensors(FileBytes bytes, const std::string& path) {
   SafetensorsFile file;
   file.path = path;
+  refuse_pickle(bytes, path);
   const size_t length = header_length(bytes, path);
   const std::string_view text = bytes.text().substr(8, length);
   if (text[0] != '{') bad_input(path + ": its header does not begin with '{'; is it a safetensors file?");
   const Json header = parse_json(text, path);
   std::vector<Entry> entries;
   for (const auto& [name, value] : header.object()) {
-    const JsonAt at{&value, path, "tensor " + quoted(name)};
+    const JsonAt at{&value, path, "tensor " + in_quotes(name)};
     if (name == "__metadata__") {
       read_metadata({&value, path, name}, file);
       continue;
@@ -204,7 +213,7 @@ void to_f32(const TensorView& view, float* out) {
     case DType::BF16: return each_element<uint16_t>(view, [out](size_t i, uint16_t bits) { out[i] = bf16_to_float(bits); });
     case DType::F64: return each_element<double>(view, [out](size_t i, double v) { out[i] = static_cast<float>(v); });
     default:
-      bad_input("tensor " + quoted(view.name) + " is " + std::string(dtype_name(view.dtype)) + ", but must be F32, F16 or BF16");
+      bad_input("tensor " + in_quotes(view.name) + " is " + std::string(dtype_name(view.dtype)) + ", but must be F32, F16 or BF16");
   }
 }
 
