@@ -10,6 +10,8 @@ export const user = pgTable('user', {
   email: text().notNull().unique(),
   emailVerified: boolean('email_verified').notNull().default(false),
   image: text(),
+  /** May make projects and register base models: the first account, and the bootstrap token's owner. */
+  instanceOwner: boolean('instance_owner').notNull().default(false),
   createdAt: at('created_at').notNull().defaultNow(),
   updatedAt: at('updated_at').notNull().defaultNow()
 });
