@@ -15,7 +15,7 @@ namespace concord {
 
 enum class Objective { sft, dpo };
 enum class FinetuningType { lora, full };
-enum class SchedulerType { linear, cosine, constant };
+enum class SchedulerType { linear, cosine, constant, constant_with_warmup };  // as transformers; constant has no warmup
 enum class TruncationMode { drop, keep_start, keep_end };
 
 struct Job {
@@ -51,7 +51,7 @@ struct Job {
   TruncationMode truncation_mode = TruncationMode::drop;
 
   std::optional<int64_t> eval_steps, save_steps;
-  int64_t save_total_limit = 2;
+  int64_t save_total_limit = 2;             // 0: keep all
   std::optional<int64_t> early_stopping_patience;
   bool load_best_model_at_end = false;
 

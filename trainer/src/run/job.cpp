@@ -1,0 +1,273 @@
+#include "run/job.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "error.h"
+#include "io/files.h"
+#include "io/limits.h"
+#include "run/job_keys.h"
+
+namespace concord {
+namespace {
+
+constexpr int64_t steps_max = 1'000'000'000;
+
+[[noreturn]] void refuse_yet(const JsonAt& at) { bad_input(at.file + ": not supported yet by this build: " + at.path); }
+
+// A word of a closed list; words of `later` are in the contract but not in this build.
+template <class T>
+T choice(const JsonAt& at, std::initializer_list<std::pair<const char*, T>> known, std::initializer_list<const char*> later = {}) {
+  const std::string& word = at.string();
+  for (const auto& [name, value] : known)
+    if (word == name) return value;
+  for (const char* name : later)
+    if (word == name) bad_input(at.file + ": not supported yet by this build: " + at.path + " " + in_quotes(word));
+  std::string names;
+  for (const auto& entry : known) names += (names.empty() ? "" : ", ") + std::string(entry.first);
+  at.refuse("is " + in_quotes(word) + ", but must be one of: " + names);
+}
+
+std::string path_of(const JsonAt& at) {
+  const std::string& path = at.string();
+  if (path.empty()) at.refuse("is empty");
+  if (path.size() > 4096) at.refuse("is longer than 4096 bytes");
+  return path;
+}
+
+// Keys whose default is "none" may be null, which is the same as leaving them out.
+bool given(const JsonAt& at) { return !at.is_null(); }
+
+// Absent is the default; present must be right, null included.
+void read(const JsonAt& at, double& out, double min, double max) {
+  if (at) out = at.number(min, max);
+}
+void read(const JsonAt& at, int64_t& out, int64_t min, int64_t max) {
+  if (at) out = at.integer(min, max);
+}
+void read(const JsonAt& at, bool& out) {
+  if (at) out = at.boolean();
+}
+void read(const JsonAt& at, std::optional<int64_t>& out, int64_t min, int64_t max) {
+  if (given(at)) out = at.integer(min, max);
+}
+void require_above(const JsonAt& at, double value, double bound) {
+  if (at && !(value > bound)) at.refuse("must be greater than " + to_text(Json(bound)));
+}
+void require_below(const JsonAt& at, double value, double bound) {
+  if (at && !(value < bound)) at.refuse("must be less than " + to_text(Json(bound)));
+}
+
+// Each of `names` that is given is refused: it would have no effect, and silence would hide that.
+void refuse_unused(const JsonAt& job, const std::string& by, std::initializer_list<const char*> names) {
+  for (const char* name : names)
+    if (given(job[name])) job[name].refuse("is not used " + by);
+}
+
+// In the contract, checked for their type, and off unless asked for.
+void refuse_later_features(const JsonAt& job) {
+  for (const char* name : {"use_dora", "load_in_4bit", "bnb_4bit_use_double_quant"})
+    if (job[name] && job[name].boolean()) refuse_yet(job[name]);
+  for (const char* name : {"loraplus_lr_ratio", "rpo_alpha"})
+    if (given(job[name]) && job[name].number(0, 1e6) >= 0) refuse_yet(job[name]);
+  if (job["lora_dropout"] && job["lora_dropout"].number(0, 0.99) > 0) refuse_yet(job["lora_dropout"]);
+  const JsonAt checkpointing = job["gradient_checkpointing"];
+  if (!checkpointing || (checkpointing.json->is_string() && checkpointing.string() == "auto")) return;
+  if (!checkpointing.json->is_bool()) checkpointing.refuse("must be true, false or \"auto\"");
+  if (checkpointing.boolean()) refuse_yet(checkpointing);
+}
+
+void read_files(const JsonAt& at, Job& job) {
+  job.model_name_or_path = path_of(at["model_name_or_path"]);
+  job.train_file = path_of(at["train_file"]);
+  job.output_dir = path_of(at["output_dir"]);
+  if (given(at["adapter_name_or_path"])) job.adapter_name_or_path = path_of(at["adapter_name_or_path"]);
+  if (given(at["reference_adapter"])) job.reference_adapter = path_of(at["reference_adapter"]);
+  if (given(at["eval_file"])) job.eval_file = path_of(at["eval_file"]);
+  if (given(at["resume_from_checkpoint"])) job.resume_from_checkpoint = path_of(at["resume_from_checkpoint"]);
+}
+
+void read_loss(const JsonAt& at, Job& job) {
+  job.objective = choice<Objective>(at["objective"], {{"sft", Objective::sft}, {"dpo", Objective::dpo}});
+  if (job.objective == Objective::sft)
+    refuse_unused(at, "by objective sft",
+                  {"loss_type", "beta", "label_smoothing", "reference_adapter", "rpo_alpha", "simpo_gamma", "desirable_weight",
+                   "undesirable_weight", "discopop_tau"});
+  if (at["loss_type"])
+    job.loss_type = choice<const char*>(at["loss_type"], {{"sigmoid", "sigmoid"}},
+                                        {"hinge", "ipo", "robust", "sigmoid_norm", "exo_pair", "nca_pair", "bco_pair", "sppo_hard", "aot",
+                                         "aot_unpaired", "apo_zero", "apo_down", "discopop", "sft", "simpo", "orpo", "kto", "plackett_luce"});
+  refuse_unused(at, "by loss_type " + job.loss_type, {"simpo_gamma", "desirable_weight", "undesirable_weight", "discopop_tau"});
+  read(at["beta"], job.beta, 0, 1000);
+  require_above(at["beta"], job.beta, 0);
+  read(at["label_smoothing"], job.label_smoothing, 0, 0.5);
+}
+
+void read_lora(const JsonAt& at, Job& job) {
+  if (at["finetuning_type"])
+    job.finetuning_type = choice<FinetuningType>(at["finetuning_type"], {{"lora", FinetuningType::lora}, {"full", FinetuningType::full}});
+  if (job.finetuning_type == FinetuningType::full)
+    refuse_unused(at, "by finetuning_type full",
+                  {"adapter_name_or_path", "r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern",
+                   "use_rslora", "use_dora", "loraplus_lr_ratio"});
+  if (!job.adapter_name_or_path.empty())
+    refuse_unused(at, "with adapter_name_or_path: it comes from that adapter",
+                  {"r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"});
+  read_lora_options(at, job.lora);
+  if (!given(at["target_modules"])) {
+    job.lora.all_linear = true;
+    job.lora.target_modules.clear();
+  }
+  job.lora.base_model_name_or_path = job.model_name_or_path;
+}
+
+double default_learning_rate(const Job& job) {
+  if (job.objective == Objective::dpo) return 1e-5;
+  return job.finetuning_type == FinetuningType::full ? 2e-5 : 2e-4;
+}
+
+void read_optimizer(const JsonAt& at, Job& job) {
+  job.learning_rate = default_learning_rate(job);
+  read(at["learning_rate"], job.learning_rate, 0, 10);
+  require_above(at["learning_rate"], job.learning_rate, 0);
+  if (at["lr_scheduler_type"])
+    job.lr_scheduler_type = choice<SchedulerType>(at["lr_scheduler_type"],
+                                                  {{"linear", SchedulerType::linear},
+                                                   {"cosine", SchedulerType::cosine},
+                                                   {"constant", SchedulerType::constant},
+                                                   {"constant_with_warmup", SchedulerType::constant_with_warmup}});
+  if (job.lr_scheduler_type == SchedulerType::constant)
+    refuse_unused(at, "by lr_scheduler_type constant; constant_with_warmup uses it", {"warmup_ratio", "warmup_steps"});
+  if (given(at["warmup_ratio"]) && given(at["warmup_steps"])) at["warmup_ratio"].refuse("and warmup_steps exclude each other");
+  if (given(at["warmup_ratio"])) read(at["warmup_ratio"], job.warmup_ratio, 0, 1);
+  read(at["warmup_steps"], job.warmup_steps, 0, steps_max);
+  read(at["adam_beta1"], job.adam_beta1, 0, 1);
+  require_below(at["adam_beta1"], job.adam_beta1, 1);
+  read(at["adam_beta2"], job.adam_beta2, 0, 1);
+  require_below(at["adam_beta2"], job.adam_beta2, 1);
+  read(at["adam_epsilon"], job.adam_epsilon, 0, 1);
+  require_above(at["adam_epsilon"], job.adam_epsilon, 0);
+  read(at["weight_decay"], job.weight_decay, 0, 100);
+  read(at["max_grad_norm"], job.max_grad_norm, 0, 1e9);
+}
+
+void read_batches(const JsonAt& at, Job& job) {
+  read(at["num_train_epochs"], job.num_train_epochs, 0, 10'000);
+  require_above(at["num_train_epochs"], job.num_train_epochs, 0);
+  read(at["max_steps"], job.max_steps, 1, steps_max);
+  read(at["groups_per_step"], job.groups_per_step, 1, 1'000'000);
+  const JsonAt micro = at["micro_batch_tokens"];
+  if (micro && !(micro.json->is_string() && micro.string() == "auto")) {
+    if (!micro.json->is_integer()) micro.refuse("must be an integer or \"auto\"");
+    job.micro_batch_tokens = micro.integer(1, limits::positions_max);
+  }
+  if (given(at["max_length"])) read(at["max_length"], job.max_length, 1, limits::positions_max);
+  if (at["truncation_mode"])
+    job.truncation_mode = choice<TruncationMode>(
+        at["truncation_mode"],
+        {{"drop", TruncationMode::drop}, {"keep_start", TruncationMode::keep_start}, {"keep_end", TruncationMode::keep_end}});
+  read(at["seed"], job.seed, 0, INT64_MAX);
+  read(at["shuffle"], job.shuffle);
+}
+
+void read_saving(const JsonAt& at, Job& job) {
+  read(at["eval_steps"], job.eval_steps, 1, steps_max);
+  read(at["save_steps"], job.save_steps, 1, steps_max);
+  if (at["save_total_limit"]) job.save_total_limit = at["save_total_limit"].is_null() ? 0 : at["save_total_limit"].integer(1, 1000);
+  read(at["early_stopping_patience"], job.early_stopping_patience, 1, steps_max);
+  read(at["load_best_model_at_end"], job.load_best_model_at_end);
+  if (job.eval_steps && job.eval_file.empty()) at["eval_steps"].refuse("needs eval_file");
+  if (job.early_stopping_patience && !job.eval_steps) at["early_stopping_patience"].refuse("needs eval_file and eval_steps");
+  if (job.load_best_model_at_end && !job.eval_steps) at["load_best_model_at_end"].refuse("needs eval_file and eval_steps");
+}
+
+const char* text_of(SchedulerType type) {
+  switch (type) {
+    case SchedulerType::linear: return "linear";
+    case SchedulerType::cosine: return "cosine";
+    case SchedulerType::constant: return "constant";
+    case SchedulerType::constant_with_warmup: return "constant_with_warmup";
+  }
+  return "";
+}
+
+const char* text_of(TruncationMode mode) {
+  switch (mode) {
+    case TruncationMode::drop: return "drop";
+    case TruncationMode::keep_start: return "keep_start";
+    case TruncationMode::keep_end: return "keep_end";
+  }
+  return "";
+}
+
+Json or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+Json or_null(const std::optional<int64_t>& n) { return n ? Json(*n) : Json(); }
+
+}  // namespace
+
+Job parse_job(const Json& json, const std::string& file) {
+  const JsonAt at{&json, file, ""};
+  check_job_keys(at);
+  Job job;
+  job.file = file;
+  read_files(at, job);
+  read_loss(at, job);
+  read_lora(at, job);
+  refuse_later_features(at);
+  read_optimizer(at, job);
+  read_batches(at, job);
+  read_saving(at, job);
+  return job;
+}
+
+Job read_job(const std::string& path) {
+  return parse_job(parse_json(read_file(path, limits::config_bytes_max).text(), path), path);
+}
+
+Json job_json(const Job& job) {
+  const bool is_dpo = job.objective == Objective::dpo, is_lora = job.finetuning_type == FinetuningType::lora;
+  Json out = Json::Object{{"model_name_or_path", job.model_name_or_path},
+                          {"train_file", job.train_file},
+                          {"output_dir", job.output_dir},
+                          {"adapter_name_or_path", or_null(job.adapter_name_or_path)},
+                          {"eval_file", or_null(job.eval_file)},
+                          {"objective", is_dpo ? "dpo" : "sft"},
+                          {"finetuning_type", is_lora ? "lora" : "full"}};
+  if (is_dpo) {
+    out.set("reference_adapter", or_null(job.reference_adapter));
+    out.set("loss_type", job.loss_type);
+    out.set("beta", job.beta);
+    out.set("label_smoothing", job.label_smoothing);
+  }
+  if (is_lora && job.adapter_name_or_path.empty()) {
+    const Json lora = adapter_config_json(job.lora);
+    for (const char* key : {"r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora"})
+      out.set(key, *lora.find(key));
+  }
+  out.set("learning_rate", job.learning_rate);
+  out.set("lr_scheduler_type", text_of(job.lr_scheduler_type));
+  if (job.warmup_steps) out.set("warmup_steps", *job.warmup_steps);
+  else out.set("warmup_ratio", job.warmup_ratio);
+  out.set("adam_beta1", job.adam_beta1);
+  out.set("adam_beta2", job.adam_beta2);
+  out.set("adam_epsilon", job.adam_epsilon);
+  out.set("weight_decay", job.weight_decay);
+  out.set("max_grad_norm", job.max_grad_norm);
+  out.set("num_train_epochs", job.num_train_epochs);
+  out.set("max_steps", or_null(job.max_steps));
+  out.set("groups_per_step", job.groups_per_step);
+  out.set("micro_batch_tokens", job.micro_batch_tokens ? Json(job.micro_batch_tokens) : Json("auto"));
+  out.set("max_length", job.max_length ? Json(job.max_length) : Json());
+  out.set("truncation_mode", text_of(job.truncation_mode));
+  out.set("eval_steps", or_null(job.eval_steps));
+  out.set("save_steps", or_null(job.save_steps));
+  out.set("save_total_limit", job.save_total_limit ? Json(job.save_total_limit) : Json());
+  out.set("early_stopping_patience", or_null(job.early_stopping_patience));
+  out.set("load_best_model_at_end", job.load_best_model_at_end);
+  out.set("seed", job.seed);
+  out.set("shuffle", job.shuffle);
+  out.set("resume_from_checkpoint", or_null(job.resume_from_checkpoint));
+  return out;
+}
+
+}  // namespace concord
