@@ -23,5 +23,6 @@ inline constexpr int64_t head_dim_max = 1'024;
 inline constexpr int64_t vocab_size_max = 1'000'000;
 inline constexpr int64_t positions_max = 16'777'216;
 inline constexpr int64_t rank_max = 1'024;
+inline constexpr int64_t return_sequences_max = 1'024;
 
 }  // namespace concord::limits

@@ -247,7 +247,7 @@ Json job_json(const Job& job) {
   out.set("learning_rate", job.learning_rate);
   out.set("lr_scheduler_type", text_of(job.lr_scheduler_type));
   if (job.warmup_steps) out.set("warmup_steps", *job.warmup_steps);
-  else out.set("warmup_ratio", job.warmup_ratio);
+  else if (job.lr_scheduler_type != SchedulerType::constant) out.set("warmup_ratio", job.warmup_ratio);
   out.set("adam_beta1", job.adam_beta1);
   out.set("adam_beta2", job.adam_beta2);
   out.set("adam_epsilon", job.adam_epsilon);

@@ -1,0 +1,144 @@
+// concord-trainer: the subcommands of the trainer's contract.
+
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <new>
+
+#include "error.h"
+#include "io/files.h"
+#include "io/json.h"
+#include "io/limits.h"
+#include "run/commands.h"
+#include "run/flags.h"
+#include "run/job_keys.h"
+#include "run/signals.h"
+
+namespace concord {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* usage;
+  std::vector<std::string> flags, required;
+  size_t n_positional;
+  std::function<int(const Flags&)> run;
+};
+
+ScoreArgs score_args(const Flags& flags) {
+  return {flags.text("--model"), flags.text("--adapter"), flags.text("--groups"), flags.text("--out")};
+}
+
+GenerateArgs generate_args(const Flags& flags) {
+  GenerateArgs args;
+  args.model = flags.text("--model");
+  args.adapter = flags.text("--adapter");
+  args.groups = flags.text("--groups");
+  args.out = flags.text("--out");
+  args.num_return_sequences = flags.integer("--num-return-sequences", args.num_return_sequences, 1, limits::return_sequences_max);
+  args.max_new_tokens = flags.integer("--max-new-tokens", args.max_new_tokens, 1, limits::positions_max);
+  args.temperature = flags.number("--temperature", args.temperature, 0, 100);
+  args.top_p = flags.number("--top-p", args.top_p, 0, 1);
+  args.top_k = flags.integer("--top-k", args.top_k, 0, limits::vocab_size_max);
+  args.min_p = flags.number("--min-p", args.min_p, 0, 1);
+  args.repetition_penalty = flags.number("--repetition-penalty", args.repetition_penalty, 0.01, 100);
+  args.seed = flags.integer("--seed", args.seed, 0, INT64_MAX);
+  if (flags.has("--stop")) args.stop = parse_id_list("--stop", flags.text("--stop"));
+  return args;
+}
+
+int train(const Flags& flags) {
+  const Job job = read_job(flags.positional[0]);
+  install_signal_handlers();
+  return run_train(job);
+}
+
+Command later(const char* name) {
+  return {name, "(not in this build yet)", {}, {}, 0, nullptr};
+}
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {
+      {"init", "--config FILE --seed S --out DIR", {"--config", "--seed", "--out"}, {"--config", "--seed", "--out"}, 0,
+       [](const Flags& f) { return run_init(f.text("--config"), f.integer("--seed", 0, 0, INT64_MAX), f.text("--out")); }},
+      {"train", "JOB.json", {}, {}, 1, train},
+      {"score", "--model DIR [--adapter DIR] --groups F --out F", {"--model", "--adapter", "--groups", "--out"},
+       {"--model", "--groups", "--out"}, 0, [](const Flags& f) { return run_score(score_args(f)); }},
+      {"generate",
+       "--model DIR [--adapter DIR] --groups F --out F [--num-return-sequences K] [--max-new-tokens N] [--temperature T] [--top-p P] "
+       "[--top-k K] [--min-p M] [--repetition-penalty R] [--seed S] [--stop ID,ID|none]",
+       {"--model", "--adapter", "--groups", "--out", "--num-return-sequences", "--max-new-tokens", "--temperature", "--top-p", "--top-k",
+        "--min-p", "--repetition-penalty", "--seed", "--stop"},
+       {"--model", "--groups", "--out"}, 0, [](const Flags& f) { return run_generate(generate_args(f)); }},
+      {"inspect", "--model DIR [--job JOB.json]", {"--model", "--job"}, {"--model"}, 0,
+       [](const Flags& f) { return run_inspect(f.text("--model"), f.text("--job")); }},
+      {"devices", "", {}, {}, 0, [](const Flags&) { return run_devices(); }},
+      later("serve"), later("merge"), later("bench")};
+  return all;
+}
+
+void print_usage(FILE* out) {
+  std::fprintf(out, "usage: concord-trainer COMMAND [--device auto|cpu|cuda[:N]]\n\n");
+  for (const Command& command : commands()) std::fprintf(out, "  %-9s %s\n", command.name, command.usage);
+}
+
+void check_device(const std::string& device) {
+  if (device == "auto" || device == "cpu") return;
+  const bool is_cuda = device == "cuda" || (device.starts_with("cuda:") && device.size() > 5 && device.size() < 9 &&
+                                            device.find_first_not_of("0123456789", 5) == std::string::npos);
+  if (is_cuda) bad_input("--device " + device + ": this build has no CUDA backend");
+  bad_input("--device is " + in_quotes(device) + ", but must be auto, cpu, cuda or cuda:N");
+}
+
+const Command& find_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Command& command : commands()) {
+    if (name == command.name) return command;
+    names.push_back(command.name);
+  }
+  const std::string near = nearest_name(name, names);
+  bad_input("unknown command " + in_quotes(name) + (near.empty() ? "" : "; did you mean " + near + "?"));
+}
+
+int run(const std::string& name, const std::vector<std::string>& args) {
+  const Command& command = find_command(name);
+  if (!command.run) bad_input("the command " + name + " is not in this build yet");
+  std::vector<std::string> known = command.flags;
+  known.push_back("--device");
+  const Flags flags = parse_flags(args, known, command.required, command.n_positional, "JOB.json");
+  check_device(flags.text("--device", "auto"));
+  return command.run(flags);
+}
+
+// One line on stderr; newlines in foreign text must not make it two.
+int report(int exit_code, const std::string& code, std::string message) {
+  for (char& c : message)
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  std::fprintf(stderr, "concord-trainer: %s (%s)\n", message.c_str(), code.c_str());
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace concord
+
+int main(int argc, char** argv) {
+  using namespace concord;
+  if (argc < 2) {
+    print_usage(stderr);
+    return exit_bad_input;
+  }
+  const std::string name = argv[1];
+  if (name == "--help" || name == "help") {
+    print_usage(stdout);
+    return exit_done;
+  }
+  try {
+    return run(name, std::vector<std::string>(argv + 2, argv + argc));
+  } catch (const Failure& failure) {
+    return report(failure.exit_code, failure.code, failure.what());
+  } catch (const std::bad_alloc&) {
+    return report(exit_out_of_memory, "out_of_memory", "there is not enough free memory");
+  } catch (const std::exception& error) {
+    return report(1, "internal", error.what());
+  }
+}
