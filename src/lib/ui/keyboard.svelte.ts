@@ -1,0 +1,41 @@
+/** A key with what it does. `keys` is how it is printed: "1 – 9", "Ctrl Enter". */
+export interface Hint {
+  keys: string;
+  does: string;
+}
+
+export interface HintGroup {
+  title: string;
+  hints: Hint[];
+}
+
+const fields = 'input:not([type="checkbox"], [type="radio"], [type="range"], [type="button"]), textarea, select, [contenteditable="true"]';
+
+/** Keys never fire while someone types, composes a character, or a dialog is open over the page. */
+export function isTyping(event: KeyboardEvent): boolean {
+  const target = event.target instanceof Element ? event.target : null;
+  const dialog = document.querySelector('dialog[open]');
+  return event.isComposing || Boolean(target?.closest(fields)) || (dialog !== null && !dialog.contains(target));
+}
+
+/** Ctrl, or Cmd on Apple's keyboards. */
+export function withCommand(event: KeyboardEvent): boolean {
+  return event.ctrlKey || event.metaKey;
+}
+
+export function plain(event: KeyboardEvent): boolean {
+  return !event.ctrlKey && !event.metaKey && !event.altKey;
+}
+
+/** What the `?` sheet lists: the groups of the pages and panels that are on screen. */
+class Sheet {
+  groups = $state.raw<HintGroup[]>([]);
+
+  /** Lists a group for as long as its page stands; returns how to take it off. */
+  show(group: HintGroup): () => void {
+    this.groups = [...this.groups, group];
+    return () => (this.groups = this.groups.filter((other) => other !== group));
+  }
+}
+
+export const sheet = new Sheet();
