@@ -1,13 +1,24 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Actor } from './auth/actor.ts';
+import { createAuth, ensureBootstrapOwner, type Actor } from './auth/index.ts';
+import { api as authApi } from './auth/index.ts';
 import type { Config } from './config.ts';
+import { connect, disconnect, type Connection } from './db/connect.ts';
+import { migrate } from './db/migrate.ts';
+import { startPostgres } from './db/supervisor.ts';
+import { becomeOnlyServer } from './db/tenancy.ts';
+import { createJobs } from './net/jobs.ts';
+import { log } from './net/log.ts';
+import { createMetrics } from './net/metrics.ts';
+import { createRouter } from './net/router.ts';
+import type { Services } from './services.ts';
+import { version } from './version.ts';
 
 /** The server as its two faces (production, development) and SvelteKit's pages see it. */
 export interface App {
   config: Config;
   /** Answers everything under `/api/v1`. */
-  api(request: Request, address: string): Promise<Response>;
+  api(request: Request): Promise<Response>;
   /** better-auth's endpoints under `/api/auth`. */
   authentication(request: Request): Promise<Response>;
   /** Who is asking, by cookie or bearer token. */
@@ -19,4 +30,70 @@ export interface App {
   /** Sockets under `/yjs/`. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   close(): Promise<void>;
+}
+
+/**
+ * The composition root: every part is made here once and handed to those that need it. `onLost` is called when the
+ * database connection that makes this the only server is gone; going on would risk two owners of one room.
+ */
+export async function createApp(config: Config, onLost: () => void): Promise<App> {
+  const closing: (() => Promise<unknown>)[] = [];
+  const close = async () => {
+    for (const step of closing.splice(0).reverse()) await step().catch((error: unknown) => log.error('closing', { error }));
+  };
+  try {
+    return await compose(config, closing, close, onLost);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function compose(config: Config, closing: (() => Promise<unknown>)[], close: () => Promise<void>, onLost: () => void): Promise<App> {
+  const connection = await openDatabase(config, closing, onLost);
+  const db = connect(connection);
+  closing.push(() => disconnect(db));
+  await migrate(db, `${config.root}/drizzle`);
+  const jobs = createJobs(connection);
+  const auth = await createAuth(config, db, async () => {});
+  await ensureBootstrapOwner(config, db);
+  const services: Services = { config, db, auth, jobs };
+  await jobs.start();
+  closing.push(() => jobs.stop());
+
+  const rooms = [authApi];
+  return {
+    config,
+    api: createRouter(services, rooms),
+    authentication: (request) => auth.handle(request),
+    actor: (headers) => auth.actor(headers),
+    hasAccounts: () => auth.hasAccounts(),
+    health: () => health(services),
+    metrics: createMetrics({}),
+    upgrade: (_request, socket) => socket.destroy(),
+    close
+  };
+}
+
+/** Starts the embedded PostgreSQL unless a server is named, and makes this process the only one on it. */
+async function openDatabase(config: Config, closing: (() => Promise<unknown>)[], onLost: () => void): Promise<Connection> {
+  if (config.databaseUrl) {
+    const connection = { connectionString: config.databaseUrl };
+    closing.push(await becomeOnlyServer(connection, config.origin, onLost));
+    return connection;
+  }
+  const postgres = await startPostgres(config.dataDir);
+  // Stopped last, and only by the server that holds it: one that was refused must leave it to the first.
+  const release = await becomeOnlyServer(postgres.connection, config.origin, onLost);
+  closing.push(() => postgres.stop(), release);
+  return postgres.connection;
+}
+
+async function health({ db }: Services): Promise<{ status: 'ok' | 'degraded'; version: string; database: string }> {
+  try {
+    await db.$client.query('select 1');
+    return { status: 'ok', version, database: 'ok' };
+  } catch {
+    return { status: 'degraded', version, database: 'unreachable' };
+  }
 }

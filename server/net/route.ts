@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Actor } from '../auth/actor.ts';
 import type { Action } from '../auth/can.ts';
-import type { Role } from '#wire/project.ts';
+import type { ProjectMode, Role } from '#wire/project.ts';
 import type { Services } from '../services.ts';
 
 /**
@@ -23,6 +23,8 @@ export interface Route {
 }
 
 export type Access =
+  /** The doors of sign-in: answers before anyone is known. */
+  | { who: 'anyone' }
   /** Anyone who is signed in. */
   | { who: 'signed_in' }
   /** Owners of the instance: the first account and those it names. */
@@ -41,12 +43,13 @@ export type Locate = (services: Services, id: string) => Promise<string | null>;
 export interface Call<Body = any, Query = any> {
   services: Services;
   request: Request;
+  /** Set for every access but `anyone`. */
   actor: Actor;
   params: Record<string, string>;
   body: Body;
   query: Query;
   /** Set where the route's access is `member`. */
-  project: { id: string; role: Role; mode: 'blind' | 'open' };
+  project: { id: string; role: Role; mode: ProjectMode };
 }
 
 /** What a room hands the composition root. */

@@ -1,0 +1,105 @@
+import { and, asc, eq, gt, isNull, sql } from 'drizzle-orm';
+import type { z } from 'zod';
+import type { Member, NewMember, Role } from '#wire/project.ts';
+import { appendAudit } from '../audit/index.ts';
+import { newId, type Database, type Queryable } from '../db/index.ts';
+import { limits } from '../limits.ts';
+import { Fault } from '../net/fault.ts';
+import type { Actor } from './actor.ts';
+import { account, apiToken, invitation, member, project, user } from './tables.ts';
+import { newSecret, secretHash } from './token.ts';
+
+/**
+ * Adds somebody who has no account yet, with a token that works in this project only and is marked as issued by the
+ * caller. An existing account gets an invitation instead: nobody may put others' accounts into projects.
+ */
+export async function addMember(
+  db: Database,
+  actor: Actor,
+  projectId: string,
+  given: z.infer<typeof NewMember>
+): Promise<{ user: { id: string }; token: string | null }> {
+  return db.transaction(async (tx) => {
+    const email = given.email.toLowerCase();
+    const [known] = await tx.select({ id: user.id }).from(user).where(eq(user.email, email));
+    if (known) {
+      await insertInvitation(tx, actor, projectId, email, given.role);
+      return { user: { id: known.id }, token: null };
+    }
+    const id = newId('id');
+    const secret = newSecret();
+    await tx.insert(user).values({ id, name: given.name, email });
+    await tx.insert(member).values({ projectId, userId: id, role: given.role });
+    const name = `issued to ${given.name}`;
+    await tx
+      .insert(apiToken)
+      .values({ id: newId('token'), hash: secretHash(secret), userId: id, projectId, name, issuedBy: actor.id });
+    await appendAudit(tx, { actor, action: 'member.add', object: id, projectId, facts: { role: given.role } });
+    return { user: { id }, token: secret };
+  });
+}
+
+export async function membersOf(db: Queryable, projectId: string): Promise<Member[]> {
+  const rows = await db
+    .select({ id: user.id, name: user.name, email: user.email, role: member.role, createdAt: member.createdAt })
+    .from(member)
+    .innerJoin(user, eq(user.id, member.userId))
+    .where(eq(member.projectId, projectId))
+    .orderBy(asc(member.createdAt));
+  return rows.map(({ id, name, email, role, createdAt }) => ({
+    user: { id, name, email },
+    role,
+    created_at: createdAt.toISOString()
+  }));
+}
+
+/** The secret of an invitation's link; it is shown once and kept only as a hash. */
+export async function invite(db: Database, actor: Actor, projectId: string, email: string, role: Role) {
+  return db.transaction((tx) => insertInvitation(tx, actor, projectId, email.toLowerCase(), role));
+}
+
+async function insertInvitation(tx: Queryable, actor: Actor, projectId: string, email: string, role: Role) {
+  const secret = newSecret();
+  const expiresAt = new Date(Date.now() + limits.auth.invitation_hours * 3_600_000);
+  const id = newId('invitation');
+  await tx.insert(invitation).values({ id, hash: secretHash(secret), email, projectId, role, invitedBy: actor.id, expiresAt });
+  await appendAudit(tx, { actor, action: 'member.invite', object: id, projectId, facts: { role } });
+  return { id, secret, expiresAt };
+}
+
+export interface OpenInvitation {
+  id: string;
+  email: string;
+  projectId: string;
+  projectName: string;
+  role: Role;
+  hasAccount: boolean;
+}
+
+export async function openInvitation(db: Queryable, secret: string): Promise<OpenInvitation> {
+  const [row] = await db
+    .select({ invitation, projectName: project.name })
+    .from(invitation)
+    .innerJoin(project, eq(project.id, invitation.projectId))
+    .where(and(eq(invitation.hash, secretHash(secret)), isNull(invitation.acceptedAt), gt(invitation.expiresAt, sql`now()`)));
+  if (!row) throw new Fault(404, 'invitation_unknown', 'This invitation was used, has expired or never was; ask for a new link.');
+  const { id, email, projectId, role } = row.invitation;
+  const [signIn] = await db.select({ id: user.id }).from(user).innerJoin(account, eq(account.userId, user.id)).where(eq(user.email, email));
+  return { id, email, projectId, projectName: row.projectName, role, hasAccount: Boolean(signIn) };
+}
+
+/** Makes the account's owner a member; once, and only the person whom it names. */
+export async function acceptInvitation(db: Database, actor: Actor, secret: string): Promise<{ project: string }> {
+  return db.transaction(async (tx) => {
+    const open = await openInvitation(tx, secret);
+    if (open.email !== actor.email.toLowerCase())
+      throw new Fault(403, 'invitation_for_another', `This invitation is for ${open.email}; sign in with that address.`);
+    await tx.update(invitation).set({ acceptedAt: sql`now()` }).where(eq(invitation.id, open.id));
+    await tx
+      .insert(member)
+      .values({ projectId: open.projectId, userId: actor.id, role: open.role })
+      .onConflictDoNothing();
+    await appendAudit(tx, { actor, action: 'member.join', object: actor.id, projectId: open.projectId, facts: { role: open.role } });
+    return { project: open.projectId };
+  });
+}

@@ -1,0 +1,38 @@
+import { and, asc, eq } from 'drizzle-orm';
+import type { z } from 'zod';
+import type { NewProject, Project } from '#wire/project.ts';
+import { appendAudit } from '../audit/index.ts';
+import { newId, type Database, type Queryable } from '../db/index.ts';
+import type { Actor } from './actor.ts';
+import type { ProjectRow } from './membership.ts';
+import { member, project } from './tables.ts';
+
+/** Makes a project whose maker is its owner. */
+export async function createProject(db: Database, actor: Actor, given: z.infer<typeof NewProject>): Promise<Project> {
+  return db.transaction(async (tx) => {
+    const { name, guidelines, criteria, review } = given;
+    const [row] = await tx
+      .insert(project)
+      .values({ id: newId('project'), name, guidelines, criteria, mode: review.mode, overlap: review.overlap, createdBy: actor.id })
+      .returning();
+    await tx.insert(member).values({ projectId: row!.id, userId: actor.id, role: 'owner' });
+    await appendAudit(tx, { actor, action: 'project.create', object: row!.id, projectId: row!.id, facts: { mode: review.mode } });
+    return projectJson(row!, 'owner');
+  });
+}
+
+export function projectJson(row: ProjectRow, role: Project['role']): Project {
+  const { id, name, guidelines, criteria, mode, overlap } = row;
+  return { id, name, guidelines, criteria, review: { mode, overlap }, role, created_at: row.createdAt.toISOString() };
+}
+
+export async function projectsOf(db: Queryable, actor: Actor): Promise<Project[]> {
+  const bound = actor.via.kind === 'token' ? actor.via.projectId : null;
+  const rows = await db
+    .select({ project, role: member.role })
+    .from(member)
+    .innerJoin(project, eq(project.id, member.projectId))
+    .where(and(eq(member.userId, actor.id), bound ? eq(project.id, bound) : undefined))
+    .orderBy(asc(project.createdAt));
+  return rows.map((row) => projectJson(row.project, row.role));
+}

@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createApp, type App } from './app.ts';
+import { readConfig, type Config } from './config.ts';
+import { testDatabase } from './db/testing.ts';
+
+export interface TestApp {
+  app: App;
+  config: Config;
+  /** The bootstrap owner's token. */
+  owner: string;
+  /** Calls the API as a script would; `body` is sent as JSON unless it is bytes. */
+  call(method: string, path: string, options?: CallOptions): Promise<{ status: number; body: any; response: Response }>;
+  /** A member of a project with that role; the answer is their token. */
+  member(project: string, role: string, name?: string): Promise<{ id: string; token: string }>;
+  project(options?: { mode?: 'blind' | 'open'; overlap?: number; name?: string }): Promise<string>;
+  close(): Promise<void>;
+}
+
+export interface CallOptions {
+  /** Default: the owner's; null: none. */
+  token?: string | null;
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+/** The whole server on a fresh database, without a port: every room, real accounts, real PostgreSQL. */
+export async function testApp(overrides: Partial<Config> = {}): Promise<TestApp> {
+  const database = await testDatabase();
+  const dataDir = await mkdtemp(join(tmpdir(), 'concord-data-'));
+  const owner = randomBytes(24).toString('hex');
+  const base = readConfig({ CONCORD_DATA_DIR: dataDir, CONCORD_BOOTSTRAP_TOKEN: owner, PORT: '4000' });
+  const config: Config = { ...base, databaseUrl: urlOf(database.connection), ...overrides };
+  const app = await createApp(config, () => {});
+  const origin = config.origin;
+
+  async function call(method: string, path: string, options: CallOptions = {}) {
+    const token = options.token === undefined ? owner : options.token;
+    const headers = new Headers(options.headers);
+    if (token) headers.set('authorization', `Bearer ${token}`);
+    const raw = typeof options.body === 'string' || options.body instanceof Uint8Array;
+    if (options.body !== undefined && !raw && !headers.has('content-type')) headers.set('content-type', 'application/json');
+    const body = options.body === undefined ? undefined : raw ? (options.body as BodyInit) : JSON.stringify(options.body);
+    const response = await app.api(new Request(`${origin}${path}`, { method, headers, body }));
+    const isJson = response.headers.get('content-type')?.includes('json') ?? false;
+    return { status: response.status, body: isJson ? await response.clone().json() : null, response };
+  }
+
+  return {
+    app,
+    config,
+    owner,
+    call,
+    async project({ mode = 'open', overlap = 2, name = 'Chest films' } = {}) {
+      const { body } = await call('POST', '/api/v1/projects', { body: { name, review: { mode, overlap }, criteria: [] } });
+      return body.id;
+    },
+    async member(project, role, name = `${role} ${randomBytes(3).toString('hex')}`) {
+      const email = `${randomBytes(6).toString('hex')}@example.org`;
+      const { body } = await call('POST', `/api/v1/projects/${project}/members`, { body: { email, name, role } });
+      return { id: body.user.id, token: body.token };
+    },
+    async close() {
+      await app.close();
+      await database.close();
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  };
+}
+
+function urlOf(connection: { host?: string; user?: string; password?: string; database?: string }): string {
+  const { host, user, password, database } = connection;
+  return `postgresql://${user}:${password}@/${database}?host=${encodeURIComponent(host!)}`;
+}
