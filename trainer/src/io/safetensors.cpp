@@ -47,7 +47,7 @@ void read_metadata(const JsonAt& at, SafetensorsFile& file) {
 
 struct Entry {
   TensorView view;
-  uint64_t begin, end;
+  uint64_t begin = 0, end = 0;
 };
 
 // The size in bytes that dtype and shape ask for; refuses what does not fit 63 bits.
@@ -70,9 +70,13 @@ Entry read_entry(const JsonAt& at, const std::string& name) {
   if (dims.array().size() > limits::dims_max) dims.refuse("has more than " + std::to_string(limits::dims_max) + " dimensions");
   for (size_t i = 0; i < dims.array().size(); i++) shape.push_back(dims[i].integer(0, INT64_MAX));
   if (offsets.array().size() != 2) offsets.refuse("must hold two numbers");
-  Entry entry{{name, *dtype, shape, nullptr, 0},
-              static_cast<uint64_t>(offsets[size_t{0}].integer(0, INT64_MAX)),
-              static_cast<uint64_t>(offsets[size_t{1}].integer(0, INT64_MAX))};
+  // Member by member: g++ 12 destroys a nested aggregate twice when an initialiser after it throws.
+  Entry entry;
+  entry.begin = static_cast<uint64_t>(offsets[size_t{0}].integer(0, INT64_MAX));
+  entry.end = static_cast<uint64_t>(offsets[size_t{1}].integer(0, INT64_MAX));
+  entry.view.name = name;
+  entry.view.dtype = *dtype;
+  entry.view.shape = shape;
   if (entry.end < entry.begin) offsets.refuse("ends before it begins");
   const uint64_t expected = expected_bytes(at, *dtype, shape);
   if (entry.end - entry.begin != expected)

@@ -16,10 +16,10 @@ namespace concord {
 // Points into the SafetensorsFile that holds it; row-major, little-endian.
 struct TensorView {
   std::string name;
-  DType dtype;
+  DType dtype = DType::F32;
   std::vector<int64_t> shape;
-  const std::byte* data;
-  size_t bytes;
+  const std::byte* data = nullptr;
+  size_t bytes = 0;
 
   int64_t elements() const;
 };

@@ -161,7 +161,10 @@ void write_training_state(const std::string& dir, const Json& values, const std:
 
 TrainingState read_training_state(const std::string& dir) {
   const std::string path = join_path(dir, "training_state.json");
-  return {parse_json(read_file(path, limits::config_bytes_max).text(), path), read_safetensors(join_path(dir, "optimizer.safetensors"))};
+  TrainingState state;
+  state.values = parse_json(read_file(path, limits::config_bytes_max).text(), path);
+  state.optimizer = read_safetensors(join_path(dir, "optimizer.safetensors"));
+  return state;
 }
 
 }  // namespace concord

@@ -5,28 +5,17 @@
 #include "error.h"
 #include "io/checkpoint_dir.h"
 #include "io/limits.h"
+#include "model/random.h"
 #include "run/commands.h"
 
 namespace concord {
 namespace {
 
-// SplitMix64 (Steele, Lea, Flood 2014): a fixed sequence for a seed on every machine, which the standard library's
-// distributions do not promise.
-struct Random {
-  uint64_t state;
-
-  uint64_t bits() {
-    uint64_t z = state += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-  }
-  double uniform() { return static_cast<double>((bits() >> 11) + 1) * 0x1p-53; }  // (0, 1]
-  double normal() {                                                              // Box and Muller
-    const double radius = std::sqrt(-2 * std::log(uniform()));
-    return radius * std::cos(2 * std::numbers::pi * uniform());
-  }
-};
+// Box and Muller; not the standard library's distribution, which may draw other numbers on another machine.
+double normal(Random& random) {
+  const double radius = std::sqrt(-2 * std::log(1 - random.uniform()));
+  return radius * std::cos(2 * std::numbers::pi * random.uniform());
+}
 
 // transformers' start: norms 1, biases 0, everything else N(0, initializer_range).
 std::vector<float> initial_values(const TensorSpec& spec, const ModelConfig& config, Random& random) {
@@ -35,7 +24,7 @@ std::vector<float> initial_values(const TensorSpec& spec, const ModelConfig& con
   if (spec.name.ends_with("norm.weight")) return std::vector<float>(count, 1);
   std::vector<float> values(count, 0);
   if (spec.name.ends_with(".bias")) return values;
-  for (float& v : values) v = static_cast<float>(config.initializer_range * random.normal());
+  for (float& v : values) v = static_cast<float>(config.initializer_range * normal(random));
   return values;
 }
 
@@ -53,11 +42,11 @@ int run_init(const std::string& config_file, int64_t seed, const std::string& ou
   for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"})
     if (path_exists(join_path(out, name))) bad_input("--out " + out + " already holds " + name + "; choose another folder");
   const std::vector<TensorSpec> specs = model_tensors(config);
-  Random random{static_cast<uint64_t>(seed)};
   std::vector<std::vector<float>> values;
   std::vector<TensorOut> tensors;
   int64_t parameters = 0;
   for (const TensorSpec& spec : specs) {
+    Random random(static_cast<uint64_t>(seed), tensors.size());
     values.push_back(initial_values(spec, config, random));
     tensors.push_back({spec.name, dtype_of(config), spec.shape, values.back().data(), true});
     parameters += static_cast<int64_t>(values.back().size());
