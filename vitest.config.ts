@@ -3,7 +3,12 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   resolve: { alias: { $lib: new URL('./src/lib', import.meta.url).pathname } },
   test: {
-    include: ['src/**/*.test.ts', 'server/**/*.test.ts', 'demo/**/*.test.ts', 'tests/{contract,attacks,faults,tidy}/**/*.test.ts'],
+    include: [
+      'src/**/*.test.ts',
+      'server/**/*.test.ts',
+      'demo/**/*.test.ts',
+      'tests/{contract,attacks,faults,tidy}/**/*.test.ts'
+    ],
     globalSetup: ['server/db/testing-cluster.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,

@@ -39,7 +39,8 @@ export interface App {
 export async function createApp(config: Config, onLost: () => void): Promise<App> {
   const closing: (() => Promise<unknown>)[] = [];
   const close = async () => {
-    for (const step of closing.splice(0).reverse()) await step().catch((error: unknown) => log.error('closing', { error }));
+    for (const step of closing.splice(0).reverse())
+      await step().catch((error: unknown) => log.error('closing', { error }));
   };
   try {
     return await compose(config, closing, close, onLost);
@@ -49,7 +50,12 @@ export async function createApp(config: Config, onLost: () => void): Promise<App
   }
 }
 
-async function compose(config: Config, closing: (() => Promise<unknown>)[], close: () => Promise<void>, onLost: () => void): Promise<App> {
+async function compose(
+  config: Config,
+  closing: (() => Promise<unknown>)[],
+  close: () => Promise<void>,
+  onLost: () => void
+): Promise<App> {
   const connection = await openDatabase(config, closing, onLost);
   const db = connect(connection);
   closing.push(() => disconnect(db));
@@ -76,7 +82,11 @@ async function compose(config: Config, closing: (() => Promise<unknown>)[], clos
 }
 
 /** Starts the embedded PostgreSQL unless a server is named, and makes this process the only one on it. */
-async function openDatabase(config: Config, closing: (() => Promise<unknown>)[], onLost: () => void): Promise<Connection> {
+async function openDatabase(
+  config: Config,
+  closing: (() => Promise<unknown>)[],
+  onLost: () => void
+): Promise<Connection> {
   if (config.databaseUrl) {
     const connection = { connectionString: config.databaseUrl };
     closing.push(await becomeOnlyServer(connection, config.origin, onLost));
@@ -89,7 +99,9 @@ async function openDatabase(config: Config, closing: (() => Promise<unknown>)[],
   return postgres.connection;
 }
 
-async function health({ db }: Services): Promise<{ status: 'ok' | 'degraded'; version: string; database: string }> {
+async function health({
+  db
+}: Services): Promise<{ status: 'ok' | 'degraded'; version: string; database: string }> {
   try {
     await db.$client.query('select 1');
     return { status: 'ok', version, database: 'ok' };

@@ -29,14 +29,18 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const tls = readTls(env);
   const token = env.CONCORD_BOOTSTRAP_TOKEN || undefined;
   if (token !== undefined && token.length < 32)
-    throw new ConfigError('CONCORD_BOOTSTRAP_TOKEN is shorter than 32 characters; make a longer one, for example with `openssl rand -hex 32`.');
+    throw new ConfigError(
+      'CONCORD_BOOTSTRAP_TOKEN is shorter than 32 characters; make a longer one, for example with `openssl rand -hex 32`.'
+    );
   return {
     host,
     port,
     dataDir,
     modelsDir: resolve(root, env.CONCORD_MODELS_DIR || resolve(dataDir, 'models')),
     databaseUrl: env.DATABASE_URL || undefined,
-    origin: readOrigin(env.ORIGIN) ?? `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    origin:
+      readOrigin(env.ORIGIN) ??
+      `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     bootstrapToken: token,
     tls,
     trainer: resolve(root, env.CONCORD_TRAINER || 'trainer/build/concord-trainer'),
@@ -62,6 +66,7 @@ function readOrigin(text: string | undefined): string | undefined {
 
 function readTls(env: NodeJS.ProcessEnv): Config['tls'] {
   if (!env.TLS_CERT && !env.TLS_KEY) return undefined;
-  if (!env.TLS_CERT || !env.TLS_KEY) throw new ConfigError('TLS_CERT and TLS_KEY belong together; one of them is not set.');
+  if (!env.TLS_CERT || !env.TLS_KEY)
+    throw new ConfigError('TLS_CERT and TLS_KEY belong together; one of them is not set.');
   return { certFile: env.TLS_CERT, keyFile: env.TLS_KEY };
 }

@@ -12,7 +12,11 @@ export interface TestApp {
   /** The bootstrap owner's token. */
   owner: string;
   /** Calls the API as a script would; `body` is sent as JSON unless it is bytes. */
-  call(method: string, path: string, options?: CallOptions): Promise<{ status: number; body: any; response: Response }>;
+  call(
+    method: string,
+    path: string,
+    options?: CallOptions
+  ): Promise<{ status: number; body: any; response: Response }>;
   /** A member of a project with that role; the answer is their token. */
   member(project: string, role: string, name?: string): Promise<{ id: string; token: string }>;
   project(options?: { mode?: 'blind' | 'open'; overlap?: number; name?: string }): Promise<string>;
@@ -41,8 +45,14 @@ export async function testApp(overrides: Partial<Config> = {}): Promise<TestApp>
     const headers = new Headers(options.headers);
     if (token) headers.set('authorization', `Bearer ${token}`);
     const raw = typeof options.body === 'string' || options.body instanceof Uint8Array;
-    if (options.body !== undefined && !raw && !headers.has('content-type')) headers.set('content-type', 'application/json');
-    const body = options.body === undefined ? undefined : raw ? (options.body as BodyInit) : JSON.stringify(options.body);
+    if (options.body !== undefined && !raw && !headers.has('content-type'))
+      headers.set('content-type', 'application/json');
+    const body =
+      options.body === undefined
+        ? undefined
+        : raw
+          ? (options.body as BodyInit)
+          : JSON.stringify(options.body);
     const response = await app.api(new Request(`${origin}${path}`, { method, headers, body }));
     const isJson = response.headers.get('content-type')?.includes('json') ?? false;
     return { status: response.status, body: isJson ? await response.clone().json() : null, response };
@@ -54,12 +64,16 @@ export async function testApp(overrides: Partial<Config> = {}): Promise<TestApp>
     owner,
     call,
     async project({ mode = 'open', overlap = 2, name = 'Chest films' } = {}) {
-      const { body } = await call('POST', '/api/v1/projects', { body: { name, review: { mode, overlap }, criteria: [] } });
+      const { body } = await call('POST', '/api/v1/projects', {
+        body: { name, review: { mode, overlap }, criteria: [] }
+      });
       return body.id;
     },
     async member(project, role, name = `${role} ${randomBytes(3).toString('hex')}`) {
       const email = `${randomBytes(6).toString('hex')}@example.org`;
-      const { body } = await call('POST', `/api/v1/projects/${project}/members`, { body: { email, name, role } });
+      const { body } = await call('POST', `/api/v1/projects/${project}/members`, {
+        body: { email, name, role }
+      });
       return { id: body.user.id, token: body.token };
     },
     async close() {

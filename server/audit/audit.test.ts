@@ -7,7 +7,13 @@ beforeAll(async () => {
   test_ = await testDatabase();
   const add = (n: number) =>
     test_.db.transaction((tx) =>
-      appendAudit(tx, { actor: 'system', action: 'test.add', object: `object ${n}`, projectId: null, facts: { n } })
+      appendAudit(tx, {
+        actor: 'system',
+        action: 'test.add',
+        object: `object ${n}`,
+        projectId: null,
+        facts: { n }
+      })
     );
   await Promise.all(Array.from({ length: 12 }, (_, n) => add(n)));
 });

@@ -5,5 +5,7 @@ export interface Actor {
   email: string;
   /** May make projects and register models: the first account, the bootstrap token's, and those it names. */
   instanceOwner: boolean;
-  via: { kind: 'session'; id: string } | { kind: 'token'; id: string; projectId: string | null; issuedBy: string | null };
+  via:
+    | { kind: 'session'; id: string }
+    | { kind: 'token'; id: string; projectId: string | null; issuedBy: string | null };
 }

@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { AcceptInvitation, Invitation, Me, NewToken, Token, TokenCreated } from '#wire/me.ts';
-import { InvitationCreated, Member, MemberCreated, NewInvitation, NewMember, NewProject, Project } from '#wire/project.ts';
+import {
+  InvitationCreated,
+  Member,
+  MemberCreated,
+  NewInvitation,
+  NewMember,
+  NewProject,
+  Project
+} from '#wire/project.ts';
 import { Fault, notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import { acceptInvitation, addMember, invite, membersOf, openInvitation } from './members.ts';
@@ -36,7 +44,8 @@ const projects: Route[] = [
     summary: "The caller's projects",
     access: { who: 'signed_in' },
     answers: { 200: z.object({ items: z.array(Project), next_cursor: z.null() }) },
-    handle: async ({ services, actor }) => json(200, { items: await projectsOf(services.db, actor), next_cursor: null })
+    handle: async ({ services, actor }) =>
+      json(200, { items: await projectsOf(services.db, actor), next_cursor: null })
   },
   {
     method: 'GET',
@@ -57,7 +66,8 @@ const members: Route[] = [
     summary: 'The people of a project',
     access: { who: 'member', action: 'project.read', object: 'project' },
     answers: { 200: z.object({ items: z.array(Member), next_cursor: z.null() }) },
-    handle: async ({ services, project }) => json(200, { items: await membersOf(services.db, project.id), next_cursor: null })
+    handle: async ({ services, project }) =>
+      json(200, { items: await membersOf(services.db, project.id), next_cursor: null })
   },
   {
     method: 'POST',
@@ -66,7 +76,8 @@ const members: Route[] = [
     access: { who: 'member', action: 'project.write', object: 'project' },
     body: NewMember,
     answers: { 201: MemberCreated },
-    handle: async ({ services, actor, project, body }) => json(201, await addMember(services.db, actor, project.id, body))
+    handle: async ({ services, actor, project, body }) =>
+      json(201, await addMember(services.db, actor, project.id, body))
   },
   {
     method: 'POST',
@@ -112,11 +123,21 @@ async function accept(call: Call): Promise<Response> {
   const known = await services.auth.actor(request.headers);
   if (known) return json(200, await acceptInvitation(services.db, known, params.secret!));
   const open = await openInvitation(services.db, params.secret!);
-  if (open.hasAccount) throw new Fault(401, 'sign_in_first', `${open.email} has an account; sign in, then open the link again.`);
+  if (open.hasAccount)
+    throw new Fault(401, 'sign_in_first', `${open.email} has an account; sign in, then open the link again.`);
   if (!body.name || !body.password)
-    throw new Fault(422, 'name_and_password_needed', 'Choose a name and a password of at least 10 characters.');
-  const signedUp = await services.auth.signUpInvited({ email: open.email, name: body.name, password: body.password });
-  if (!signedUp.ok) throw new Fault(422, 'account_refused', 'The account could not be made; choose another password.');
+    throw new Fault(
+      422,
+      'name_and_password_needed',
+      'Choose a name and a password of at least 10 characters.'
+    );
+  const signedUp = await services.auth.signUpInvited({
+    email: open.email,
+    name: body.name,
+    password: body.password
+  });
+  if (!signedUp.ok)
+    throw new Fault(422, 'account_refused', 'The account could not be made; choose another password.');
   const created = (await signedUp.clone().json()) as { user: { id: string; name: string; email: string } };
   const actor = { ...created.user, instanceOwner: false, via: { kind: 'session', id: 'sign-up' } as const };
   const joined = await acceptInvitation(services.db, actor, params.secret!);
@@ -132,7 +153,8 @@ const tokens: Route[] = [
     summary: "The caller's API tokens, without their secrets",
     access: { who: 'signed_in' },
     answers: { 200: z.object({ items: z.array(Token), next_cursor: z.null() }) },
-    handle: async ({ services, actor }) => json(200, { items: await tokensOf(services.db, actor), next_cursor: null })
+    handle: async ({ services, actor }) =>
+      json(200, { items: await tokensOf(services.db, actor), next_cursor: null })
   },
   {
     method: 'POST',
@@ -142,7 +164,8 @@ const tokens: Route[] = [
     body: NewToken,
     answers: { 201: TokenCreated },
     async handle({ services, actor, body }) {
-      if (actor.via.kind === 'token') throw new Fault(403, 'session_needed', 'Tokens are made in the browser, not with another token.');
+      if (actor.via.kind === 'token')
+        throw new Fault(403, 'session_needed', 'Tokens are made in the browser, not with another token.');
       if (body.project && !(await memberOf(services.db, actor, body.project))) throw notFound('project');
       return json(201, await createToken(services.db, actor, body.name, body.project ?? null));
     }

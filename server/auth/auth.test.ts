@@ -18,12 +18,19 @@ function auth(path: string, body: unknown, headers: Record<string, string> = {})
   return t.app.authentication(request);
 }
 
-const cookieOf = (response: Response) => response.headers.getSetCookie().map((cookie) => cookie.split(';')[0]).join('; ');
+const cookieOf = (response: Response) =>
+  response.headers
+    .getSetCookie()
+    .map((cookie) => cookie.split(';')[0])
+    .join('; ');
 const person = (name: string) => ({ name, email: `${name}@example.org`, password: 'a long enough one' });
 
 test('the first person may sign up; nobody after that without an invitation', async () => {
   expect(await t.app.hasAccounts()).toBe(false);
-  const [ada, eve] = await Promise.all([auth('/sign-up/email', person('ada')), auth('/sign-up/email', person('eve'))]);
+  const [ada, eve] = await Promise.all([
+    auth('/sign-up/email', person('ada')),
+    auth('/sign-up/email', person('eve'))
+  ]);
   expect([ada.status, eve.status].sort()).toEqual([200, 403]);
   expect(await t.app.hasAccounts()).toBe(true);
   const cookie = cookieOf(ada.ok ? ada : eve);
@@ -36,7 +43,8 @@ test('a cookie from another site is refused, and so is one without an origin', a
   const signIn = await auth('/sign-in/email', person('ada'));
   const cookie = cookieOf(signIn);
   const body = { name: 'P', review: { mode: 'open', overlap: 1 }, criteria: [] };
-  const post = (headers: Record<string, string>) => t.call('POST', '/api/v1/projects', { token: null, headers: { cookie, ...headers }, body });
+  const post = (headers: Record<string, string>) =>
+    t.call('POST', '/api/v1/projects', { token: null, headers: { cookie, ...headers }, body });
   expect((await post({ origin: 'https://evil.example' })).body.code).toBe('foreign_origin');
   expect((await post({})).body.code).toBe('foreign_origin');
   expect((await post({ origin: 'null' })).body.code).toBe('foreign_origin');
@@ -58,37 +66,68 @@ test('a member added by a script has a token for that project only', async () =>
   const { token } = await t.member(project, 'engineer');
   expect((await t.call('GET', `/api/v1/projects/${project}`, { token })).body.role).toBe('engineer');
   expect((await t.call('GET', `/api/v1/projects/${other}`, { token })).status).toBe(404);
-  expect((await t.call('POST', '/api/v1/projects', { token, body: { name: 'x', review: { mode: 'open', overlap: 1 }, criteria: [] } })).body.code).toBe('not_allowed');
-  expect((await t.call('POST', `/api/v1/projects/${project}/members`, { token, body: { email: 'x@example.org', name: 'x', role: 'viewer' } })).status).toBe(403);
+  expect(
+    (
+      await t.call('POST', '/api/v1/projects', {
+        token,
+        body: { name: 'x', review: { mode: 'open', overlap: 1 }, criteria: [] }
+      })
+    ).body.code
+  ).toBe('not_allowed');
+  expect(
+    (
+      await t.call('POST', `/api/v1/projects/${project}/members`, {
+        token,
+        body: { email: 'x@example.org', name: 'x', role: 'viewer' }
+      })
+    ).status
+  ).toBe(403);
 });
 
 test('an existing account is invited, and only that person can accept, once', async () => {
   const project = await t.project();
-  const again = await t.call('POST', `/api/v1/projects/${project}/members`, { body: { email: 'ada@example.org', name: 'Ada', role: 'reviewer' } });
+  const again = await t.call('POST', `/api/v1/projects/${project}/members`, {
+    body: { email: 'ada@example.org', name: 'Ada', role: 'reviewer' }
+  });
   expect(again.body.token).toBeNull();
 
-  const made = await t.call('POST', `/api/v1/projects/${project}/invitations`, { body: { email: 'Bo@example.org', role: 'reviewer' } });
+  const made = await t.call('POST', `/api/v1/projects/${project}/invitations`, {
+    body: { email: 'Bo@example.org', role: 'reviewer' }
+  });
   const secret = made.body.link.split('/').at(-1);
   const open = await t.call('GET', `/api/v1/invitations/${secret}`, { token: null });
   expect(open.body).toMatchObject({ email: 'bo@example.org', role: 'reviewer', has_account: false });
-  expect((await t.call('POST', `/api/v1/invitations/${secret}/accept`, { body: {} })).body.code).toBe('invitation_for_another');
+  expect((await t.call('POST', `/api/v1/invitations/${secret}/accept`, { body: {} })).body.code).toBe(
+    'invitation_for_another'
+  );
 
   const headers = { origin };
-  const accept = (body: unknown) => t.call('POST', `/api/v1/invitations/${secret}/accept`, { token: null, headers, body });
+  const accept = (body: unknown) =>
+    t.call('POST', `/api/v1/invitations/${secret}/accept`, { token: null, headers, body });
   expect((await accept({})).body.code).toBe('name_and_password_needed');
   const joined = await accept({ name: 'Bo', password: 'a long enough one' });
   expect(joined.body).toEqual({ project });
   const cookie = cookieOf(joined.response);
-  expect((await t.call('GET', `/api/v1/projects/${project}`, { token: null, headers: { cookie } })).body.role).toBe('reviewer');
+  expect(
+    (await t.call('GET', `/api/v1/projects/${project}`, { token: null, headers: { cookie } })).body.role
+  ).toBe('reviewer');
   expect((await accept({ name: 'Bo', password: 'a long enough one' })).body.code).toBe('invitation_unknown');
 });
 
 test('a member who had only a token gets a password through an invitation', async () => {
   const project = await t.project();
-  await t.call('POST', `/api/v1/projects/${project}/members`, { body: { email: 'cy@example.org', name: 'Cy', role: 'viewer' } });
-  const made = await t.call('POST', `/api/v1/projects/${project}/invitations`, { body: { email: 'cy@example.org', role: 'viewer' } });
+  await t.call('POST', `/api/v1/projects/${project}/members`, {
+    body: { email: 'cy@example.org', name: 'Cy', role: 'viewer' }
+  });
+  const made = await t.call('POST', `/api/v1/projects/${project}/invitations`, {
+    body: { email: 'cy@example.org', role: 'viewer' }
+  });
   const secret = made.body.link.split('/').at(-1);
-  const joined = await t.call('POST', `/api/v1/invitations/${secret}/accept`, { token: null, headers: { origin }, body: { name: 'Cy', password: 'a long enough one' } });
+  const joined = await t.call('POST', `/api/v1/invitations/${secret}/accept`, {
+    token: null,
+    headers: { origin },
+    body: { name: 'Cy', password: 'a long enough one' }
+  });
   expect(joined.status).toBe(200);
   expect((await auth('/sign-in/email', person('cy'))).status).toBe(200);
 });
@@ -112,13 +151,20 @@ test('what is wrong with a body is said by name', async () => {
   const invalid = await post({ name: 'x', review: { mode: 'secret', overlap: 1 }, criteria: [] });
   expect(invalid.body).toMatchObject({ status: 422, code: 'invalid' });
   expect(invalid.body.detail).toContain('review.mode');
-  expect((await post({ name: 'x', review: { mode: 'open', overlap: 1 }, criteria: [], extra: 1 })).body.detail).toContain('extra');
-  expect((await post(JSON.stringify({ name: 'x'.repeat(1_100_000) }), { 'content-type': 'application/json' })).status).toBe(413);
+  expect(
+    (await post({ name: 'x', review: { mode: 'open', overlap: 1 }, criteria: [], extra: 1 })).body.detail
+  ).toContain('extra');
+  expect(
+    (await post(JSON.stringify({ name: 'x'.repeat(1_100_000) }), { 'content-type': 'application/json' }))
+      .status
+  ).toBe(413);
 });
 
 test('the OpenAPI document lists every call with its answers', async () => {
   const { body } = await t.call('GET', '/api/v1/openapi.json');
   expect(body.openapi).toBe('3.1.0');
-  expect(body.paths['/projects'].post.requestBody.content['application/json'].schema.properties.review).toBeDefined();
+  expect(
+    body.paths['/projects'].post.requestBody.content['application/json'].schema.properties.review
+  ).toBeDefined();
   expect(body.paths['/projects/{project}'].get.parameters[0]).toMatchObject({ name: 'project', in: 'path' });
 });

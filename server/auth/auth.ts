@@ -25,7 +25,11 @@ export interface Auth {
 
 const SIGN_UP = '/api/auth/sign-up/email';
 
-export async function createAuth(config: Config, db: Database, onFirstAccount: (actor: Actor) => Promise<void>): Promise<Auth> {
+export async function createAuth(
+  config: Config,
+  db: Database,
+  onFirstAccount: (actor: Actor) => Promise<void>
+): Promise<Auth> {
   const invited = new AsyncLocalStorage<true>();
   const origins = originsOf(config.origin);
   const hasAccounts = async () => (await db.$count(account)) > 0;
@@ -39,7 +43,12 @@ export async function createAuth(config: Config, db: Database, onFirstAccount: (
     emailAndPassword: { enabled: true, minPasswordLength: limits.auth.password_length_min, autoSignIn: true },
     user: { additionalFields: { instanceOwner: { type: 'boolean', input: false, defaultValue: false } } },
     session: { expiresIn: 7 * 24 * 3600, updateAge: 24 * 3600 },
-    rateLimit: { enabled: true, window: 60, max: 120, customRules: { '/sign-in/email': { window: 60, max: 20 } } },
+    rateLimit: {
+      enabled: true,
+      window: 60,
+      max: 120,
+      customRules: { '/sign-in/email': { window: 60, max: 20 } }
+    },
     advanced: {
       useSecureCookies: config.origin.startsWith('https:'),
       cookiePrefix: 'concord',
@@ -52,7 +61,9 @@ export async function createAuth(config: Config, db: Database, onFirstAccount: (
           async before(fresh) {
             if (invited.getStore()) return;
             if (await hasAccounts())
-              throw new APIError('FORBIDDEN', { message: 'Accounts are made by invitation. Ask the owner of this Concord for a link.' });
+              throw new APIError('FORBIDDEN', {
+                message: 'Accounts are made by invitation. Ask the owner of this Concord for a link.'
+              });
             return { data: { ...fresh, instanceOwner: true } };
           }
         }
@@ -72,19 +83,27 @@ export async function createAuth(config: Config, db: Database, onFirstAccount: (
     const first = !(await hasAccounts());
     const response = await auth.handler(request);
     if (first && response.ok) {
-      const { user: created } = (await response.clone().json()) as { user: { id: string; name: string; email: string } };
+      const { user: created } = (await response.clone().json()) as {
+        user: { id: string; name: string; email: string };
+      };
       await onFirstAccount({ ...created, instanceOwner: true, via: { kind: 'session', id: 'sign-up' } });
     }
     return response;
   }
 
   /** A member who so far had a token only gets a password; anyone else a new account. */
-  async function signUpInvited(details: { email: string; name: string; password: string }): Promise<Response> {
+  async function signUpInvited(details: {
+    email: string;
+    name: string;
+    password: string;
+  }): Promise<Response> {
     const email = details.email.toLowerCase();
     const [known] = await db.select({ id: user.id }).from(user).where(eq(user.email, email));
     if (!known) return invited.run(true, () => auth.api.signUpEmail({ body: details, asResponse: true }));
     const password = await (await auth.$context).password.hash(details.password);
-    await db.insert(account).values({ id: newId('id'), accountId: known.id, providerId: 'credential', userId: known.id, password });
+    await db
+      .insert(account)
+      .values({ id: newId('id'), accountId: known.id, providerId: 'credential', userId: known.id, password });
     await db.update(user).set({ name: details.name }).where(eq(user.id, known.id));
     return auth.api.signInEmail({ body: { email, password: details.password }, asResponse: true });
   }
@@ -92,7 +111,8 @@ export async function createAuth(config: Config, db: Database, onFirstAccount: (
   return {
     origins,
     hasAccounts,
-    handle: (request) => (new URL(request.url).pathname === SIGN_UP ? inTurn(() => signUp(request)) : auth.handler(request)),
+    handle: (request) =>
+      new URL(request.url).pathname === SIGN_UP ? inTurn(() => signUp(request)) : auth.handler(request),
     signUpInvited: (details) => inTurn(() => signUpInvited(details)),
     async actor(headers) {
       const bearer = /^Bearer (\S+)$/i.exec(headers.get('authorization') ?? '')?.[1];
@@ -125,9 +145,16 @@ async function actorByToken(db: Database, secret: string): Promise<Actor | null>
   await db
     .update(apiToken)
     .set({ lastUsedAt: sql`now()` })
-    .where(sql`${apiToken.id} = ${found.token.id} and (${apiToken.lastUsedAt} is null or ${apiToken.lastUsedAt} < now() - interval '1 minute')`);
+    .where(
+      sql`${apiToken.id} = ${found.token.id} and (${apiToken.lastUsedAt} is null or ${apiToken.lastUsedAt} < now() - interval '1 minute')`
+    );
   const { id, name, email, instanceOwner } = found.user;
-  const via = { kind: 'token', id: found.token.id, projectId: found.token.projectId, issuedBy: found.token.issuedBy } as const;
+  const via = {
+    kind: 'token',
+    id: found.token.id,
+    projectId: found.token.projectId,
+    issuedBy: found.token.issuedBy
+  } as const;
   // A token that is bound to a project has no say over the instance.
   return { id, name, email, instanceOwner: instanceOwner && via.projectId === null, via };
 }

@@ -10,7 +10,11 @@ export async function ensureBootstrapOwner(config: Config, db: Database): Promis
   await db.transaction(async (tx) => {
     if ((await tx.$count(user)) > 0) return;
     const id = newId('id');
-    await tx.insert(user).values({ id, name: 'Bootstrap', email: 'bootstrap@concord.invalid', instanceOwner: true });
-    await tx.insert(apiToken).values({ id: newId('token'), hash: secretHash(secret), userId: id, name: 'CONCORD_BOOTSTRAP_TOKEN' });
+    await tx
+      .insert(user)
+      .values({ id, name: 'Bootstrap', email: 'bootstrap@concord.invalid', instanceOwner: true });
+    await tx
+      .insert(apiToken)
+      .values({ id: newId('token'), hash: secretHash(secret), userId: id, name: 'CONCORD_BOOTSTRAP_TOKEN' });
   });
 }

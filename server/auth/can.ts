@@ -6,9 +6,37 @@ import type { Role } from '#wire/project.ts';
  * the task is known, after this table has said yes.
  */
 const table = {
-  owner: ['project.read', 'project.write', 'work.read', 'work.write', 'task.read', 'task.judge', 'ranking.read', 'agreement.read', 'task.reveal', 'dataset.sign', 'audit.read'],
-  engineer: ['project.read', 'work.read', 'work.write', 'task.read', 'task.judge', 'ranking.read', 'agreement.read'],
-  adjudicator: ['project.read', 'task.read', 'task.judge', 'ranking.read', 'agreement.read', 'task.reveal', 'dataset.sign'],
+  owner: [
+    'project.read',
+    'project.write',
+    'work.read',
+    'work.write',
+    'task.read',
+    'task.judge',
+    'ranking.read',
+    'agreement.read',
+    'task.reveal',
+    'dataset.sign',
+    'audit.read'
+  ],
+  engineer: [
+    'project.read',
+    'work.read',
+    'work.write',
+    'task.read',
+    'task.judge',
+    'ranking.read',
+    'agreement.read'
+  ],
+  adjudicator: [
+    'project.read',
+    'task.read',
+    'task.judge',
+    'ranking.read',
+    'agreement.read',
+    'task.reveal',
+    'dataset.sign'
+  ],
   reviewer: ['project.read', 'task.read', 'task.judge', 'ranking.read'],
   viewer: ['project.read', 'work.read', 'task.read', 'ranking.read', 'agreement.read']
 } as const satisfies Record<Role, readonly string[]>;

@@ -33,15 +33,34 @@ export async function addMember(
     const name = `issued to ${given.name}`;
     await tx
       .insert(apiToken)
-      .values({ id: newId('token'), hash: secretHash(secret), userId: id, projectId, name, issuedBy: actor.id });
-    await appendAudit(tx, { actor, action: 'member.add', object: id, projectId, facts: { role: given.role } });
+      .values({
+        id: newId('token'),
+        hash: secretHash(secret),
+        userId: id,
+        projectId,
+        name,
+        issuedBy: actor.id
+      });
+    await appendAudit(tx, {
+      actor,
+      action: 'member.add',
+      object: id,
+      projectId,
+      facts: { role: given.role }
+    });
     return { user: { id }, token: secret };
   });
 }
 
 export async function membersOf(db: Queryable, projectId: string): Promise<Member[]> {
   const rows = await db
-    .select({ id: user.id, name: user.name, email: user.email, role: member.role, createdAt: member.createdAt })
+    .select({
+      id: user.id,
+      name: user.name,
+      email: user.email,
+      role: member.role,
+      createdAt: member.createdAt
+    })
     .from(member)
     .innerJoin(user, eq(user.id, member.userId))
     .where(eq(member.projectId, projectId))
@@ -62,7 +81,9 @@ async function insertInvitation(tx: Queryable, actor: Actor, projectId: string, 
   const secret = newSecret();
   const expiresAt = new Date(Date.now() + limits.auth.invitation_hours * 3_600_000);
   const id = newId('invitation');
-  await tx.insert(invitation).values({ id, hash: secretHash(secret), email, projectId, role, invitedBy: actor.id, expiresAt });
+  await tx
+    .insert(invitation)
+    .values({ id, hash: secretHash(secret), email, projectId, role, invitedBy: actor.id, expiresAt });
   await appendAudit(tx, { actor, action: 'member.invite', object: id, projectId, facts: { role } });
   return { id, secret, expiresAt };
 }
@@ -81,25 +102,57 @@ export async function openInvitation(db: Queryable, secret: string): Promise<Ope
     .select({ invitation, projectName: project.name })
     .from(invitation)
     .innerJoin(project, eq(project.id, invitation.projectId))
-    .where(and(eq(invitation.hash, secretHash(secret)), isNull(invitation.acceptedAt), gt(invitation.expiresAt, sql`now()`)));
-  if (!row) throw new Fault(404, 'invitation_unknown', 'This invitation was used, has expired or never was; ask for a new link.');
+    .where(
+      and(
+        eq(invitation.hash, secretHash(secret)),
+        isNull(invitation.acceptedAt),
+        gt(invitation.expiresAt, sql`now()`)
+      )
+    );
+  if (!row)
+    throw new Fault(
+      404,
+      'invitation_unknown',
+      'This invitation was used, has expired or never was; ask for a new link.'
+    );
   const { id, email, projectId, role } = row.invitation;
-  const [signIn] = await db.select({ id: user.id }).from(user).innerJoin(account, eq(account.userId, user.id)).where(eq(user.email, email));
+  const [signIn] = await db
+    .select({ id: user.id })
+    .from(user)
+    .innerJoin(account, eq(account.userId, user.id))
+    .where(eq(user.email, email));
   return { id, email, projectId, projectName: row.projectName, role, hasAccount: Boolean(signIn) };
 }
 
 /** Makes the account's owner a member; once, and only the person whom it names. */
-export async function acceptInvitation(db: Database, actor: Actor, secret: string): Promise<{ project: string }> {
+export async function acceptInvitation(
+  db: Database,
+  actor: Actor,
+  secret: string
+): Promise<{ project: string }> {
   return db.transaction(async (tx) => {
     const open = await openInvitation(tx, secret);
     if (open.email !== actor.email.toLowerCase())
-      throw new Fault(403, 'invitation_for_another', `This invitation is for ${open.email}; sign in with that address.`);
-    await tx.update(invitation).set({ acceptedAt: sql`now()` }).where(eq(invitation.id, open.id));
+      throw new Fault(
+        403,
+        'invitation_for_another',
+        `This invitation is for ${open.email}; sign in with that address.`
+      );
+    await tx
+      .update(invitation)
+      .set({ acceptedAt: sql`now()` })
+      .where(eq(invitation.id, open.id));
     await tx
       .insert(member)
       .values({ projectId: open.projectId, userId: actor.id, role: open.role })
       .onConflictDoNothing();
-    await appendAudit(tx, { actor, action: 'member.join', object: actor.id, projectId: open.projectId, facts: { role: open.role } });
+    await appendAudit(tx, {
+      actor,
+      action: 'member.join',
+      object: actor.id,
+      projectId: open.projectId,
+      facts: { role: open.role }
+    });
     return { project: open.projectId };
   });
 }

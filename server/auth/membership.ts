@@ -20,8 +20,13 @@ export async function roleOf(db: Queryable, projectId: string, userId: string): 
 }
 
 /** The caller's project and role; null for strangers and for tokens that are bound to another project. */
-export async function memberOf(db: Queryable, actor: Actor, projectId: string): Promise<{ project: ProjectRow; role: Role } | null> {
-  if (actor.via.kind === 'token' && actor.via.projectId !== null && actor.via.projectId !== projectId) return null;
+export async function memberOf(
+  db: Queryable,
+  actor: Actor,
+  projectId: string
+): Promise<{ project: ProjectRow; role: Role } | null> {
+  if (actor.via.kind === 'token' && actor.via.projectId !== null && actor.via.projectId !== projectId)
+    return null;
   const [row] = await db
     .select({ project, role: member.role })
     .from(member)

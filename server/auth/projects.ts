@@ -8,22 +8,48 @@ import type { ProjectRow } from './membership.ts';
 import { member, project } from './tables.ts';
 
 /** Makes a project whose maker is its owner. */
-export async function createProject(db: Database, actor: Actor, given: z.infer<typeof NewProject>): Promise<Project> {
+export async function createProject(
+  db: Database,
+  actor: Actor,
+  given: z.infer<typeof NewProject>
+): Promise<Project> {
   return db.transaction(async (tx) => {
     const { name, guidelines, criteria, review } = given;
     const [row] = await tx
       .insert(project)
-      .values({ id: newId('project'), name, guidelines, criteria, mode: review.mode, overlap: review.overlap, createdBy: actor.id })
+      .values({
+        id: newId('project'),
+        name,
+        guidelines,
+        criteria,
+        mode: review.mode,
+        overlap: review.overlap,
+        createdBy: actor.id
+      })
       .returning();
     await tx.insert(member).values({ projectId: row!.id, userId: actor.id, role: 'owner' });
-    await appendAudit(tx, { actor, action: 'project.create', object: row!.id, projectId: row!.id, facts: { mode: review.mode } });
+    await appendAudit(tx, {
+      actor,
+      action: 'project.create',
+      object: row!.id,
+      projectId: row!.id,
+      facts: { mode: review.mode }
+    });
     return projectJson(row!, 'owner');
   });
 }
 
 export function projectJson(row: ProjectRow, role: Project['role']): Project {
   const { id, name, guidelines, criteria, mode, overlap } = row;
-  return { id, name, guidelines, criteria, review: { mode, overlap }, role, created_at: row.createdAt.toISOString() };
+  return {
+    id,
+    name,
+    guidelines,
+    criteria,
+    review: { mode, overlap },
+    role,
+    created_at: row.createdAt.toISOString()
+  };
 }
 
 export async function projectsOf(db: Queryable, actor: Actor): Promise<Project[]> {

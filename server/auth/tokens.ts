@@ -32,7 +32,10 @@ export async function tokensOf(db: Queryable, actor: Actor) {
 export async function revokeToken(db: Database, actor: Actor, id: string): Promise<void> {
   await db.transaction(async (tx) => {
     const mine = and(eq(apiToken.id, id), eq(apiToken.userId, actor.id), isNull(apiToken.revokedAt));
-    const { rowCount } = await tx.update(apiToken).set({ revokedAt: sql`now()` }).where(mine);
+    const { rowCount } = await tx
+      .update(apiToken)
+      .set({ revokedAt: sql`now()` })
+      .where(mine);
     if (!rowCount) throw notFound('token');
     await appendAudit(tx, { actor, action: 'token.revoke', object: id, projectId: null, facts: {} });
   });

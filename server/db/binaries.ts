@@ -41,7 +41,10 @@ export function launcher(folders: string[]): Launcher {
   if (reachable) return { wrap: (program, args) => [program, args], options, uid: NOBODY };
   const setpriv = findSetpriv();
   const flags = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
-  const capabilities = ['--inh-caps=+dac_override,+dac_read_search', '--ambient-caps=+dac_override,+dac_read_search'];
+  const capabilities = [
+    '--inh-caps=+dac_override,+dac_read_search',
+    '--ambient-caps=+dac_override,+dac_read_search'
+  ];
   return {
     wrap: (program, args) => [setpriv, [...flags, ...capabilities, program, ...args]],
     options: { cwd: '/' },

@@ -15,7 +15,12 @@ export interface Connection {
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
 export function connect(connection: Connection, poolSize = 16): Database {
-  const pool = new pg.Pool({ ...connection, max: poolSize, application_name: 'concord', idleTimeoutMillis: 60_000 });
+  const pool = new pg.Pool({
+    ...connection,
+    max: poolSize,
+    application_name: 'concord',
+    idleTimeoutMillis: 60_000
+  });
   // An idle connection that the server closed is replaced by the next query; without a listener it would end the process.
   pool.on('error', () => {});
   return drizzle(pool);

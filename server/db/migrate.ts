@@ -73,10 +73,15 @@ async function apply(client: pg.PoolClient, migration: Migration): Promise<void>
   await client.query('begin');
   try {
     for (const statement of migration.statements) await client.query(statement);
-    await client.query('insert into migration (name, hash) values ($1, $2)', [migration.name, migration.hash]);
+    await client.query('insert into migration (name, hash) values ($1, $2)', [
+      migration.name,
+      migration.hash
+    ]);
     await client.query('commit');
   } catch (error) {
     await client.query('rollback');
-    throw new MigrationError(`Migration ${migration.name} failed and was undone: ${(error as Error).message}`);
+    throw new MigrationError(
+      `Migration ${migration.name} failed and was undone: ${(error as Error).message}`
+    );
   }
 }

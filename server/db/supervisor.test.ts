@@ -57,12 +57,23 @@ test('a holder that is killed frees the folder at once', async () => {
     await becomeOnlyServer(${JSON.stringify(postgres.connection)}, 'http://a', () => {});
     console.log('held');
     setInterval(() => {}, 1000);`;
-  const holder = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit']
+  });
   await new Promise((resolve) => holder.stdout.once('data', resolve));
-  await expect(becomeOnlyServer(postgres.connection, 'http://b', () => {})).rejects.toThrow(`process ${holder.pid}`);
+  await expect(becomeOnlyServer(postgres.connection, 'http://b', () => {})).rejects.toThrow(
+    `process ${holder.pid}`
+  );
   holder.kill('SIGKILL');
   await new Promise((resolve) => holder.once('exit', resolve));
-  await expect.poll(() => becomeOnlyServer(postgres.connection, 'http://b', () => {}).then((release) => release()).then(() => true).catch(() => false)).toBe(true);
+  await expect
+    .poll(() =>
+      becomeOnlyServer(postgres.connection, 'http://b', () => {})
+        .then((release) => release())
+        .then(() => true)
+        .catch(() => false)
+    )
+    .toBe(true);
   await postgres.stop();
 });
 
@@ -72,8 +83,12 @@ test('a migration that was changed after it ran is refused by name', async () =>
   await migrate(db, drizzleFolder);
   await db.$client.query("update migration set hash = 'other' where name like '0000%'");
   await expect(migrate(db, drizzleFolder)).rejects.toThrow(/Migration 0000_init was changed/);
-  await db.$client.query("delete from migration; insert into migration (name, hash) values ('9999_future', 'x')");
-  await expect(migrate(db, drizzleFolder)).rejects.toThrow(/9999_future, which this version of Concord does not know/);
+  await db.$client.query(
+    "delete from migration; insert into migration (name, hash) values ('9999_future', 'x')"
+  );
+  await expect(migrate(db, drizzleFolder)).rejects.toThrow(
+    /9999_future, which this version of Concord does not know/
+  );
   await disconnect(db);
   await postgres.stop();
 });

@@ -42,7 +42,8 @@ export async function startPostgres(folder: string, settings: string[] = []): Pr
     const child = await launch(place);
     const pid = await ready(place, child, deadline);
     if (pid) return handle(place, pid);
-    if (Date.now() > deadline) throw new PostgresError(`PostgreSQL did not start; its messages are in ${place.log}.`);
+    if (Date.now() > deadline)
+      throw new PostgresError(`PostgreSQL did not start; its messages are in ${place.log}.`);
     // Another one holds the folder: it is dying or just starting. Look again.
     await sleep(100);
   }
@@ -85,7 +86,11 @@ async function initialise(place: Place): Promise<void> {
   await writeFile(handed, password, { mode: 0o600 });
   await give(place, fresh, handed, place.socket);
   const args = ['-D', fresh, '-U', 'concord', '--encoding=UTF8', '--locale=C', '--data-checksums'];
-  await finish(place, join(place.native, 'bin', 'initdb'), [...args, '--auth=scram-sha-256', `--pwfile=${handed}`]);
+  await finish(place, join(place.native, 'bin', 'initdb'), [
+    ...args,
+    '--auth=scram-sha-256',
+    `--pwfile=${handed}`
+  ]);
   await rm(handed, { force: true });
   await rename(fresh, place.data);
 }
@@ -106,13 +111,18 @@ async function finish(place: Place, program: string, args: string[]): Promise<vo
     child.on('error', reject);
     child.on('close', resolve);
   });
-  if (code !== 0) throw new PostgresError(`The database could not be made: ${output.trim().split('\n').at(-1)}`);
+  if (code !== 0)
+    throw new PostgresError(`The database could not be made: ${output.trim().split('\n').at(-1)}`);
 }
 
 async function launch(place: Place): Promise<ChildProcess> {
   await chmod(place.socket, 0o700);
   await give(place, place.socket);
-  const settings = ['listen_addresses=', `unix_socket_directories=${place.socket}`, 'unix_socket_permissions=0700'];
+  const settings = [
+    'listen_addresses=',
+    `unix_socket_directories=${place.socket}`,
+    'unix_socket_permissions=0700'
+  ];
   const tuning = ['max_connections=100', 'shared_buffers=64MB', ...place.settings];
   const args = ['-D', place.data, ...[...settings, ...tuning].flatMap((setting) => ['-c', setting])];
   const [command, wrapped] = place.launcher.wrap(join(place.native, 'bin', 'postgres'), args);
@@ -159,7 +169,11 @@ async function postmasterPid(place: Place): Promise<number | null> {
 
 /** True when the server behind our socket answers and says that its data folder is ours. */
 async function serves(place: Place): Promise<boolean> {
-  const client = new pg.Client({ ...(await connectionOf(place)), database: 'postgres', connectionTimeoutMillis: 2_000 });
+  const client = new pg.Client({
+    ...(await connectionOf(place)),
+    database: 'postgres',
+    connectionTimeoutMillis: 2_000
+  });
   client.on('error', () => {});
   try {
     await client.connect();
@@ -191,7 +205,8 @@ async function ensureDatabase(connection: Connection): Promise<void> {
     if (!rowCount) await client.query('create database concord');
   } catch (error) {
     // Two servers at once: the other made it.
-    if ((error as { code?: string }).code !== '42P04' && (error as { code?: string }).code !== '23505') throw error;
+    if ((error as { code?: string }).code !== '42P04' && (error as { code?: string }).code !== '23505')
+      throw error;
   } finally {
     await client.end();
   }
@@ -221,4 +236,3 @@ async function exists(path: string): Promise<boolean> {
     return false;
   }
 }
-

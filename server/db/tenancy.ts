@@ -10,8 +10,15 @@ const LOCK = 0x636f6e64;
  * and hangs on an open connection, so that it is free the moment its holder dies, and never before; a heartbeat would
  * rob a holder that is merely slow.
  */
-export async function becomeOnlyServer(connection: Connection, address: string, onLost: () => void): Promise<() => Promise<void>> {
-  const client = new pg.Client({ ...connection, application_name: `concord ${process.pid} ${address}`.slice(0, 63) });
+export async function becomeOnlyServer(
+  connection: Connection,
+  address: string,
+  onLost: () => void
+): Promise<() => Promise<void>> {
+  const client = new pg.Client({
+    ...connection,
+    application_name: `concord ${process.pid} ${address}`.slice(0, 63)
+  });
   await client.connect();
   const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock($1) as taken', [LOCK]);
   if (!rows[0]?.taken) {

@@ -11,4 +11,5 @@ export class Fault extends Error {
   }
 }
 
-export const notFound = (what: string) => new Fault(404, 'not_found', `There is no such ${what}, or you are not a member of its project.`);
+export const notFound = (what: string) =>
+  new Fault(404, 'not_found', `There is no such ${what}, or you are not a member of its project.`);

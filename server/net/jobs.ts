@@ -26,9 +26,13 @@ export function createJobs(connection: Connection): Jobs {
       await boss.start();
       for (const [queue, work] of workers) {
         await boss.createQueue(queue, { retryLimit: 3, expireInSeconds: 6 * 3_600, notify: true });
-        await boss.work<Record<string, string>>(queue, { pollingIntervalSeconds: 2, batchSize: 1 }, async (jobs) => {
-          for (const job of jobs) await work(job.data);
-        });
+        await boss.work<Record<string, string>>(
+          queue,
+          { pollingIntervalSeconds: 2, batchSize: 1 },
+          async (jobs) => {
+            for (const job of jobs) await work(job.data);
+          }
+        );
       }
     },
     stop: () => boss.stop({ graceful: true, timeout: 5_000 })

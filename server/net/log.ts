@@ -6,7 +6,9 @@ type Facts = Record<string, unknown>;
 
 function write(level: string, message: string, facts: Facts): void {
   const error = facts.error instanceof Error ? { error: facts.error.stack ?? facts.error.message } : {};
-  process.stderr.write(JSON.stringify({ at: new Date().toISOString(), level, message, ...facts, ...error }) + '\n');
+  process.stderr.write(
+    JSON.stringify({ at: new Date().toISOString(), level, message, ...facts, ...error }) + '\n'
+  );
 }
 
 export const log = {

@@ -39,18 +39,32 @@ const problemAnswer = {
 };
 
 function describeAccess(access: Access): string {
-  if (access.who === 'member') return `For members who may ${access.action} in the ${access.object}'s project.`;
-  if (access.who === 'by_body') return `For members who may ${access.action} in the project that the body names.`;
-  return { anyone: 'For anyone.', signed_in: 'For anyone who is signed in.', instance_owner: 'For the owner of this Concord.' }[access.who];
+  if (access.who === 'member')
+    return `For members who may ${access.action} in the ${access.object}'s project.`;
+  if (access.who === 'by_body')
+    return `For members who may ${access.action} in the project that the body names.`;
+  return {
+    anyone: 'For anyone.',
+    signed_in: 'For anyone who is signed in.',
+    instance_owner: 'For the owner of this Concord.'
+  }[access.who];
 }
 
 function pathParameters(path: string): unknown[] {
-  return [...path.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => ({ name, in: 'path', required: true, schema: { type: 'string' } }));
+  return [...path.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' }
+  }));
 }
 
 function queryParameters(route: Route): unknown[] {
   if (!route.query) return [];
-  const schema = schemaOf(route.query, 'input') as { properties?: Record<string, unknown>; required?: string[] };
+  const schema = schemaOf(route.query, 'input') as {
+    properties?: Record<string, unknown>;
+    required?: string[];
+  };
   return Object.entries(schema.properties ?? {}).map(([name, property]) => ({
     name,
     in: 'query',
@@ -67,12 +81,18 @@ function requestBody(body: z.ZodType | 'stream'): unknown {
 function answers(route: Route): Record<string, unknown> {
   const entries = Object.entries(route.answers).map(([status, schema]) => [
     status,
-    { description: route.summary, ...(schema ? { content: { 'application/json': { schema: schemaOf(schema, 'output') } } } : {}) }
+    {
+      description: route.summary,
+      ...(schema ? { content: { 'application/json': { schema: schemaOf(schema, 'output') } } } : {})
+    }
   ]);
   return Object.fromEntries(entries);
 }
 
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): unknown {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as Record<string, unknown>;
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as Record<
+    string,
+    unknown
+  >;
   return rest;
 }

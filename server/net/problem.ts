@@ -6,12 +6,25 @@ export function problem(error: unknown, request: Request): Response {
   if (error instanceof Fault) return problemResponse(error.status, error.code, error.message);
   const number = crypto.randomUUID().slice(0, 8);
   log.error('request failed', { number, method: request.method, path: new URL(request.url).pathname, error });
-  return problemResponse(500, 'internal', `Something went wrong here, not with your request. The server's log has it under ${number}.`);
+  return problemResponse(
+    500,
+    'internal',
+    `Something went wrong here, not with your request. The server's log has it under ${number}.`
+  );
 }
 
 function problemResponse(status: number, code: string, detail: string): Response {
-  const body = { type: `urn:concord:problem:${code}`, title: titles[status] ?? 'Error', status, code, detail };
-  return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/problem+json' } });
+  const body = {
+    type: `urn:concord:problem:${code}`,
+    title: titles[status] ?? 'Error',
+    status,
+    code,
+    detail
+  };
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/problem+json' }
+  });
 }
 
 const titles: Record<number, string> = {

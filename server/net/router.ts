@@ -63,13 +63,20 @@ function documentRoute(routes: Route[]): Route {
 
 function compile(route: Route): Compiled {
   const names = [...route.path.matchAll(PARAMETER)].map((found) => found[1]!);
-  const pattern = new RegExp(`^${BASE}${route.path.replaceAll('.', '\\.').replace(PARAMETER, '([^/]{1,256})')}$`);
+  const pattern = new RegExp(
+    `^${BASE}${route.path.replaceAll('.', '\\.').replace(PARAMETER, '([^/]{1,256})')}$`
+  );
   return { route, pattern, names };
 }
 
-function find(compiled: Compiled[], method: string, path: string): { route: Route; params: Record<string, string> } {
+function find(
+  compiled: Compiled[],
+  method: string,
+  path: string
+): { route: Route; params: Record<string, string> } {
   const matches = compiled.filter(({ pattern }) => pattern.test(path));
-  if (!matches.length) throw new Fault(404, 'no_such_call', `There is no call at ${path}; see ${BASE}/openapi.json.`);
+  if (!matches.length)
+    throw new Fault(404, 'no_such_call', `There is no call at ${path}; see ${BASE}/openapi.json.`);
   const wanted = method === 'HEAD' ? 'GET' : method;
   const match = matches.find(({ route }) => route.method === wanted);
   if (!match) {
@@ -91,7 +98,12 @@ function decode(part: string): string {
 async function identify(call: Call, route: Route): Promise<void> {
   if (route.access.who === 'anyone') return;
   const actor = await call.services.auth.actor(call.request.headers);
-  if (!actor) throw new Fault(401, 'not_signed_in', 'Sign in, or send `Authorization: Bearer TOKEN` with a valid token.');
+  if (!actor)
+    throw new Fault(
+      401,
+      'not_signed_in',
+      'Sign in, or send `Authorization: Bearer TOKEN` with a valid token.'
+    );
   call.actor = actor;
 }
 
@@ -100,7 +112,11 @@ function checkOrigin({ request, services }: Call, url: URL): void {
   if (request.method === 'GET' || request.method === 'HEAD' || request.headers.has('authorization')) return;
   const origin = request.headers.get('origin');
   if (origin !== url.origin && !(origin && services.auth.origins.includes(origin)))
-    throw new Fault(403, 'foreign_origin', 'This request came from another site; open Concord at its own address.');
+    throw new Fault(
+      403,
+      'foreign_origin',
+      'This request came from another site; open Concord at its own address.'
+    );
 }
 
 async function authorize(call: Call, route: Route, locate: Record<ObjectKind, Locate>): Promise<void> {
@@ -112,7 +128,11 @@ async function authorize(call: Call, route: Route, locate: Record<ObjectKind, Lo
   const membership = projectId ? await memberOf(call.services.db, call.actor, projectId) : null;
   if (!membership) throw notFound(access.object);
   if (!can(membership.role, access.action))
-    throw new Fault(403, 'not_allowed', `Your role in this project (${membership.role}) does not allow that.`);
+    throw new Fault(
+      403,
+      'not_allowed',
+      `Your role in this project (${membership.role}) does not allow that.`
+    );
   call.project = { id: membership.project.id, role: membership.role, mode: membership.project.mode };
 }
 
@@ -121,7 +141,8 @@ async function readBody(request: Request, route: Route): Promise<unknown> {
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase();
   const text = await readText(request);
   if (text === '') return parse(route.body, {}, 'body');
-  if (type !== 'application/json') throw new Fault(415, 'json_needed', 'Send the body as JSON with Content-Type application/json.');
+  if (type !== 'application/json')
+    throw new Fault(415, 'json_needed', 'Send the body as JSON with Content-Type application/json.');
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -165,6 +186,7 @@ async function checkAnswer(route: Route, response: Response): Promise<Response> 
   const schema = route.answers[response.status];
   if (!schema) return response;
   const result = schema.safeParse(await response.clone().json());
-  if (!result.success) throw new Error(`${route.method} ${route.path} broke its own contract: ${z.prettifyError(result.error)}`);
+  if (!result.success)
+    throw new Error(`${route.method} ${route.path} broke its own contract: ${z.prettifyError(result.error)}`);
   return response;
 }

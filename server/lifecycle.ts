@@ -1,0 +1,43 @@
+import type { Server } from 'node:http';
+import type { App } from './app.ts';
+import { ConfigError } from './config.ts';
+import { PostgresError } from './db/binaries.ts';
+import { MigrationError } from './db/migrate.ts';
+import { AlreadyRunningError } from './db/tenancy.ts';
+
+const EXPECTED = [ConfigError, PostgresError, MigrationError, AlreadyRunningError];
+
+/** One sentence for what a person can mend, the whole story for what only we can. */
+export function explain(error: unknown): never {
+  const known = EXPECTED.some((kind) => error instanceof kind);
+  console.error(known ? `\n${(error as Error).message}\n` : error);
+  process.exit(1);
+}
+
+/** On SIGTERM or Ctrl-C: no new requests, rooms and jobs finish what they hold, the database last. */
+export function closeOnSignal(
+  server: Server,
+  app: App,
+  alsoClose: () => Promise<void> = async () => {}
+): void {
+  let closing = false;
+  const close = async () => {
+    if (closing) return;
+    closing = true;
+    server.close();
+    server.closeAllConnections();
+    await alsoClose();
+    await app.close();
+    process.exit(0);
+  };
+  process.on('SIGTERM', () => void close());
+  process.on('SIGINT', () => void close());
+}
+
+/** Without its lock this process is no longer sure to be the only one: it stops at once and says so. */
+export function lostDatabase(): void {
+  console.error(
+    '\nThe database connection was lost; stopping, so that nothing is shown as saved that is not. Start again.\n'
+  );
+  process.exit(1);
+}

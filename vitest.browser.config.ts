@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests in real Chromium against the built server: each starts its own, on its own data folder. */
+export default defineConfig({
+  resolve: { alias: { $lib: new URL('./src/lib', import.meta.url).pathname } },
+  test: {
+    include: ['tests/e2e/**/*.test.ts'],
+    testTimeout: 240_000,
+    hookTimeout: 120_000,
+    fileParallelism: false
+  }
+});
