@@ -1,4 +1,14 @@
-import { bigint, boolean, index, integer, jsonb, pgTable, text, timestamp, uniqueIndex } from 'drizzle-orm/pg-core';
+import {
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  text,
+  timestamp,
+  uniqueIndex
+} from 'drizzle-orm/pg-core';
 import type { EditedOutput, RankingKind, Ratings, Tiers, Verdict } from '#wire/ranking.ts';
 import { user } from '../auth/tables.ts';
 import { task } from '../tasks/tables.ts';

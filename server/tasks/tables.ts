@@ -1,4 +1,14 @@
-import { boolean, index, integer, jsonb, pgTable, primaryKey, text, timestamp, uniqueIndex } from 'drizzle-orm/pg-core';
+import {
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex
+} from 'drizzle-orm/pg-core';
 import type { Message, TaskStatus } from '#wire/task.ts';
 import { project, user } from '../auth/tables.ts';
 import { importRow } from '../intake/tables.ts';
@@ -26,7 +36,10 @@ export const task = pgTable(
     createdAt: at('created_at').notNull().defaultNow(),
     revealedAt: at('revealed_at')
   },
-  (t) => [uniqueIndex('task_number').on(t.projectId, t.number), index('task_content').on(t.projectId, t.contentHash)]
+  (t) => [
+    uniqueIndex('task_number').on(t.projectId, t.number),
+    index('task_content').on(t.projectId, t.contentHash)
+  ]
 );
 
 export const output = pgTable(

@@ -23,7 +23,10 @@ export const AcceptInvitation = z.strictObject({
   password: z.string().min(10).max(128).optional()
 });
 
-export const NewToken = z.strictObject({ name: z.string().trim().min(1).max(120), project: z.string().optional() });
+export const NewToken = z.strictObject({
+  name: z.string().trim().min(1).max(120),
+  project: z.string().optional()
+});
 export const TokenCreated = z.object({ id: z.string(), token: z.string() });
 export const Token = z.object({
   id: z.string(),

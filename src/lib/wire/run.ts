@@ -42,5 +42,7 @@ export const Run = z.object({
 export type Run = z.infer<typeof Run>;
 
 /** A line of the trainer's events (trainer contract, Events), as stored and as sent to pages. */
-export const TrainerEvent = z.looseObject({ event: z.enum(['start', 'step', 'eval', 'checkpoint', 'end', 'error']) });
+export const TrainerEvent = z.looseObject({
+  event: z.enum(['start', 'step', 'eval', 'checkpoint', 'end', 'error'])
+});
 export type TrainerEvent = z.infer<typeof TrainerEvent>;
