@@ -12,6 +12,7 @@ import { log } from './net/log.ts';
 import { createMetrics } from './net/metrics.ts';
 import { createRouter } from './net/router.ts';
 import type { Services } from './services.ts';
+import { api as tasksApi } from './tasks/index.ts';
 import { version } from './version.ts';
 
 /** The server as its two faces (production, development) and SvelteKit's pages see it. */
@@ -67,7 +68,7 @@ async function compose(
   await jobs.start();
   closing.push(() => jobs.stop());
 
-  const rooms = [authApi];
+  const rooms = [authApi, tasksApi];
   return {
     config,
     api: createRouter(services, rooms),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'drizzle-orm';
-import { canonicalJson } from './canonical.ts';
+import { canonicalJson } from '#domain/canonical.ts';
 import { auditRow } from './tables.ts';
 import type { Actor } from '../auth/actor.ts';
 import type { Queryable } from '../db/index.ts';

@@ -27,10 +27,12 @@ export const task = pgTable(
     prompt: jsonb().$type<Message[]>().notNull(),
     /** SHA-256 of the canonical prompt: datasets split by it. */
     promptHash: text('prompt_hash').notNull(),
-    /** SHA-256 of prompt and outputs: finds rows that stand twice. */
+    /** SHA-256 of prompt, outputs and imported votes: finds rows that stand twice. */
     contentHash: text('content_hash').notNull(),
     metadata: jsonb().$type<Record<string, unknown> | null>(),
     status: text().$type<TaskStatus>().notNull(),
+    /** People who have ranked it; kept here so that handing out the next task needs no other room's table. */
+    raters: integer().notNull().default(0),
     importId: text('import_id').references(() => importRow.id),
     line: integer(),
     createdAt: at('created_at').notNull().defaultNow(),
@@ -38,7 +40,8 @@ export const task = pgTable(
   },
   (t) => [
     uniqueIndex('task_number').on(t.projectId, t.number),
-    index('task_content').on(t.projectId, t.contentHash)
+    index('task_content').on(t.projectId, t.contentHash),
+    index('task_status').on(t.projectId, t.status, t.number)
   ]
 );
 
@@ -56,7 +59,7 @@ export const output = pgTable(
   (t) => [uniqueIndex('output_position').on(t.taskId, t.position)]
 );
 
-/** Who has been given which task, and what became of it. */
+/** Who has been given which task, and what became of it: skipped, or ranked (their last version, 0 before). */
 export const lease = pgTable(
   'lease',
   {
@@ -69,6 +72,7 @@ export const lease = pgTable(
     expiresAt: at('expires_at').notNull(),
     skipped: boolean().notNull().default(false),
     skipReason: text('skip_reason'),
+    version: integer().notNull().default(0),
     updatedAt: at('updated_at').notNull().defaultNow()
   },
   (t) => [primaryKey({ columns: [t.taskId, t.userId] }), index('lease_user').on(t.userId)]

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PageQuery } from './list.ts';
 
 export const Message = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() });
 export type Message = z.infer<typeof Message>;
@@ -16,12 +17,20 @@ export const Task = z.object({
   number: z.number().int(),
   prompt: z.array(Message),
   outputs: z.array(Output),
+  /** As it was imported; like an output's source left out for reviewers until the task is revealed. */
   metadata: z.record(z.string(), z.unknown()).nullable().optional(),
   status: TaskStatus,
-  /** Rankings by people so far; the caller's own latest version, 0 where there is none. */
+  /** People who ranked it so far; the caller's own latest version, 0 where there is none. */
   rankings: z.number().int(),
   my_version: z.number().int()
 });
 export type Task = z.infer<typeof Task>;
+
+/** `mine`: tasks that the caller has ranked (`done`) or not (`todo`); `q`: words in the prompt or an output. */
+export const TaskQuery = PageQuery.extend({
+  status: TaskStatus.optional(),
+  mine: z.enum(['todo', 'done']).optional(),
+  q: z.string().trim().min(1).max(200).optional()
+});
 
 export const SkipTask = z.strictObject({ reason: z.string().max(2_000).optional() });

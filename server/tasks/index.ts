@@ -1,0 +1,76 @@
+import { eq } from 'drizzle-orm';
+import { listOf } from '#wire/list.ts';
+import { SkipTask, Task, TaskQuery } from '#wire/task.ts';
+import { projectById } from '../auth/index.ts';
+import { notFound } from '../net/fault.ts';
+import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
+import { leaseNext, skip } from './leases.ts';
+import { listTasks, readTask, type Reader } from './read.ts';
+import { task } from './tables.ts';
+
+export * from './task.ts';
+export { hasRanked, judgesIn, noteRanked } from './leases.ts';
+
+const readerOf = ({ actor, project }: Call): Reader => ({ userId: actor.id, role: project.role });
+
+const list: Route = {
+  method: 'GET',
+  path: '/projects/{project}/tasks',
+  summary: 'Tasks of a project, by number',
+  access: { who: 'member', action: 'task.read', object: 'project' },
+  query: TaskQuery,
+  answers: { 200: listOf(Task) },
+  handle: async (call) =>
+    json(200, await listTasks(call.services.db, call.project.id, call.query, readerOf(call)))
+};
+
+const read: Route = {
+  method: 'GET',
+  path: '/tasks/{task}',
+  summary: 'One task with its outputs',
+  access: { who: 'member', action: 'task.read', object: 'task' },
+  answers: { 200: Task },
+  async handle(call) {
+    const found = await readTask(call.services.db, call.params.task!, readerOf(call));
+    if (!found) throw notFound('task');
+    return json(200, found);
+  }
+};
+
+const next: Route = {
+  method: 'POST',
+  path: '/projects/{project}/tasks/next',
+  summary: "Leases the caller's next task; 204 where nothing is left",
+  access: { who: 'member', action: 'task.judge', object: 'project' },
+  answers: { 200: Task, 204: null },
+  async handle(call) {
+    const { db } = call.services;
+    const project = await projectById(db, call.project.id);
+    const id = await db.transaction((tx) => leaseNext(tx, project!.id, call.actor.id, project!.overlap));
+    if (!id) return new Response(null, { status: 204 });
+    return json(200, await readTask(db, id, readerOf(call)));
+  }
+};
+
+const skipRoute: Route = {
+  method: 'POST',
+  path: '/tasks/{task}/skip',
+  summary: 'Gives a task back without judging it',
+  access: { who: 'member', action: 'task.judge', object: 'task' },
+  body: SkipTask,
+  answers: { 204: null },
+  async handle({ services, params, actor, body }) {
+    await skip(services.db, params.task!, actor.id, body.reason ?? null);
+    return new Response(null, { status: 204 });
+  }
+};
+
+export const api: RoomApi = {
+  routes: [list, next, read, skipRoute],
+  locate: {
+    task: async ({ db }, id) => {
+      const [row] = await db.select({ projectId: task.projectId }).from(task).where(eq(task.id, id));
+      return row?.projectId ?? null;
+    }
+  }
+};

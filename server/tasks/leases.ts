@@ -1,0 +1,87 @@
+import { and, eq, sql } from 'drizzle-orm';
+import type { Queryable } from '../db/index.ts';
+import { limits } from '../limits.ts';
+import { lease, task } from './tables.ts';
+
+/**
+ * The caller's next task, leased to them: the one they hold, else the first by number that still lacks raters when
+ * those who hold it are counted, tasks they skipped last; null where nothing is left.
+ */
+export async function leaseNext(
+  tx: Queryable,
+  projectId: string,
+  userId: string,
+  overlap: number
+): Promise<string | null> {
+  // Two callers at once would both see a place that only one may have.
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'lease/' + projectId}))`);
+  const found = await tx.execute<{ id: string }>(sql`
+    select t.id from task t
+    left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
+    where t.project_id = ${projectId} and t.status = 'open' and coalesce(mine.version, 0) = 0
+      and t.raters + (select count(*) from lease l where l.task_id = t.id and l.user_id <> ${userId}
+        and l.version = 0 and not l.skipped and l.expires_at > now()) < ${overlap}
+    order by (mine.task_id is not null and not mine.skipped and mine.expires_at > now()) desc,
+      coalesce(mine.skipped, false), case when mine.skipped then mine.updated_at end, t.number
+    limit 1`);
+  const id = found.rows[0]?.id;
+  if (!id) return null;
+  const expiresAt = sql`now() + make_interval(mins => ${limits.tasks.lease_minutes})`;
+  await tx
+    .insert(lease)
+    .values({ taskId: id, userId, expiresAt })
+    .onConflictDoUpdate({
+      target: [lease.taskId, lease.userId],
+      set: { expiresAt, skipped: false, skipReason: null, updatedAt: sql`clock_timestamp()` }
+    });
+  return id;
+}
+
+/** Gives a task back; it comes to this person again when nothing else is left. */
+export async function skip(
+  tx: Queryable,
+  taskId: string,
+  userId: string,
+  reason: string | null
+): Promise<void> {
+  const set = { skipped: true, skipReason: reason, expiresAt: sql`now()`, updatedAt: sql`clock_timestamp()` };
+  await tx
+    .insert(lease)
+    .values({ taskId, userId, ...set })
+    .onConflictDoUpdate({ target: [lease.taskId, lease.userId], set });
+}
+
+/** Notes that a person's ranking of a task has this version; the first makes them one of its raters. */
+export async function noteRanked(
+  tx: Queryable,
+  taskId: string,
+  userId: string,
+  version: number
+): Promise<void> {
+  const set = { version, skipped: false, skipReason: null, updatedAt: sql`clock_timestamp()` };
+  await tx
+    .insert(lease)
+    .values({ taskId, userId, expiresAt: sql`now()`, version })
+    .onConflictDoUpdate({ target: [lease.taskId, lease.userId], set });
+  if (version === 1)
+    await tx
+      .update(task)
+      .set({ raters: sql`${task.raters} + 1` })
+      .where(eq(task.id, taskId));
+}
+
+export async function hasRanked(db: Queryable, taskId: string, userId: string): Promise<boolean> {
+  const [row] = await db
+    .select({ version: lease.version })
+    .from(lease)
+    .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId)));
+  return (row?.version ?? 0) > 0;
+}
+
+/** Whether this person judges in the project: has ranked any of its tasks. */
+export async function judgesIn(db: Queryable, projectId: string, userId: string): Promise<boolean> {
+  const found = await db.execute(sql`
+    select 1 from lease l join task t on t.id = l.task_id
+    where t.project_id = ${projectId} and l.user_id = ${userId} and l.version > 0 limit 1`);
+  return found.rows.length > 0;
+}

@@ -1,0 +1,88 @@
+import { sql, type SQL } from 'drizzle-orm';
+import type { z } from 'zod';
+import type { List } from '#wire/list.ts';
+import type { Role } from '#wire/project.ts';
+import type { Message, Task, TaskQuery, TaskStatus } from '#wire/task.ts';
+import type { Queryable } from '../db/index.ts';
+import { Fault } from '../net/fault.ts';
+
+interface Row extends Record<string, unknown> {
+  id: string;
+  project_id: string;
+  number: number;
+  prompt: Message[];
+  metadata: Record<string, unknown> | null;
+  status: TaskStatus;
+  raters: number;
+  my_version: number;
+  outputs: { id: string; text: string; source: string | null }[];
+}
+
+export interface Reader {
+  userId: string;
+  role: Role;
+}
+
+/** A page of tasks by number; the cursor is the last number seen, so that pages stay whole while tasks arrive. */
+export async function listTasks(
+  db: Queryable,
+  projectId: string,
+  query: z.infer<typeof TaskQuery>,
+  reader: Reader
+): Promise<List<Task>> {
+  const conditions = [sql`t.project_id = ${projectId}`, sql`t.number > ${afterOf(query.cursor)}`];
+  if (query.status) conditions.push(sql`t.status = ${query.status}`);
+  if (query.mine)
+    conditions.push(query.mine === 'done' ? sql`mine.version > 0` : sql`coalesce(mine.version, 0) = 0`);
+  if (query.q) conditions.push(wordsIn(query.q));
+  const rows = await select(db, sql.join(conditions, sql` and `), query.limit + 1, reader.userId);
+  const page = rows.slice(0, query.limit);
+  return {
+    items: page.map((row) => taskJson(row, reader.role)),
+    next_cursor: rows.length > query.limit ? String(page.at(-1)!.number) : null
+  };
+}
+
+export async function readTask(db: Queryable, id: string, reader: Reader): Promise<Task | null> {
+  const [row] = await select(db, sql`t.id = ${id}`, 1, reader.userId);
+  return row ? taskJson(row, reader.role) : null;
+}
+
+async function select(db: Queryable, where: SQL, limit: number, userId: string): Promise<Row[]> {
+  const found = await db.execute<Row>(sql`
+    select t.id, t.project_id, t.number, t.prompt, t.metadata, t.status, t.raters,
+      coalesce(mine.version, 0) as my_version,
+      (select coalesce(json_agg(json_build_object('id', o.id, 'text', o.text, 'source', o.source)
+        order by o.position), '[]'::json) from output o where o.task_id = t.id) as outputs
+    from task t left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
+    where ${where} order by t.number limit ${limit}`);
+  return found.rows;
+}
+
+function afterOf(cursor: string | undefined): number {
+  const after = Number(cursor ?? 0);
+  if (!Number.isSafeInteger(after) || after < 0 || after > 2_147_483_647)
+    throw new Fault(422, 'invalid', 'cursor: take next_cursor of the page before.');
+  return after;
+}
+
+function wordsIn(text: string): SQL {
+  const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`;
+  return sql`(exists (select 1 from jsonb_array_elements(t.prompt) m where m->>'content' ilike ${pattern})
+    or exists (select 1 from output o where o.task_id = t.id and o.text ilike ${pattern}))`;
+}
+
+function taskJson(row: Row, role: Role): Task {
+  // Where an output comes from tells a reviewer which model to favour.
+  const blind = role === 'reviewer' && row.status !== 'revealed';
+  return {
+    ...{ id: row.id, project: row.project_id, number: row.number, prompt: row.prompt, status: row.status },
+    outputs: row.outputs.map(({ id, text, source }) => ({
+      ...{ id, text },
+      ...(blind || source === null ? {} : { source })
+    })),
+    ...(blind ? {} : { metadata: row.metadata }),
+    rankings: row.raters,
+    my_version: row.my_version
+  };
+}

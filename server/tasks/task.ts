@@ -1,0 +1,138 @@
+import { asc, eq, inArray, sql } from 'drizzle-orm';
+import { canonicalJson } from '#domain/canonical.ts';
+import type { ImportedVote } from '#domain/imported.ts';
+import type { Message, TaskStatus } from '#wire/task.ts';
+import { newId, type Queryable } from '../db/index.ts';
+import { sha256 } from './hash.ts';
+import { output, task } from './tables.ts';
+
+export interface TaskOutput {
+  id: string;
+  position: number;
+  text: string;
+  source: string | null;
+}
+
+export interface TaskRecord {
+  id: string;
+  projectId: string;
+  number: number;
+  status: TaskStatus;
+  prompt: Message[];
+  promptHash: string;
+  raters: number;
+  outputs: TaskOutput[];
+  revealedAt: Date | null;
+}
+
+export interface NewTask {
+  projectId: string;
+  prompt: Message[];
+  outputs: { text: string; source?: string | null }[];
+  metadata?: Record<string, unknown> | null;
+  importId?: string | null;
+  line?: number | null;
+  /** Default: that of the content without votes. */
+  contentHash?: string;
+}
+
+export interface AddedTask {
+  id: string;
+  number: number;
+  /** In the order given. */
+  outputIds: string[];
+}
+
+export const promptHashOf = (prompt: Message[]) => sha256(canonicalJson(prompt));
+
+/** Equal for rows that say the same: prompt, outputs with their sources, and votes. */
+export function contentHashOf({
+  prompt,
+  outputs,
+  votes
+}: Pick<ImportedTask, 'prompt' | 'outputs' | 'votes'>) {
+  return sha256(canonicalJson({ prompt, outputs, votes }));
+}
+
+export async function findTask(db: Queryable, id: string): Promise<TaskRecord | null> {
+  return (await findTasks(db, [id]))[0] ?? null;
+}
+
+/** The tasks that exist among these, by number. */
+export async function findTasks(db: Queryable, ids: string[]): Promise<TaskRecord[]> {
+  if (!ids.length) return [];
+  const tasks = await db.select().from(task).where(inArray(task.id, ids)).orderBy(asc(task.number));
+  const outputs = await db
+    .select()
+    .from(output)
+    .where(inArray(output.taskId, ids))
+    .orderBy(asc(output.position));
+  const byTask = Map.groupBy(outputs, ({ taskId }) => taskId);
+  return tasks.map(({ id, projectId, number, status, prompt, promptHash, raters, revealedAt }) => ({
+    ...{ id, projectId, number, status, prompt, promptHash, raters, revealedAt },
+    outputs: (byTask.get(id) ?? []).map(({ id, position, text, source }) => ({ id, position, text, source }))
+  }));
+}
+
+export async function addTask(tx: Queryable, given: NewTask): Promise<AddedTask> {
+  return (await addTasks(tx, given.projectId, [given]))[0]!;
+}
+
+/** Numbers follow the project's last without gap; writers of one project wait for each other until commit. */
+export async function addTasks(tx: Queryable, projectId: string, given: NewTask[]): Promise<AddedTask[]> {
+  if (!given.length) return [];
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'task_number/' + projectId}))`);
+  const last = await tx.execute<{ last: number }>(
+    sql`select coalesce(max(number), 0)::int as last from task where project_id = ${projectId}`
+  );
+  const first = last.rows[0]!.last + 1;
+  const tasks = given.map((one, i) => ({
+    id: newId('task'),
+    projectId,
+    number: first + i,
+    prompt: one.prompt,
+    promptHash: promptHashOf(one.prompt),
+    contentHash: one.contentHash ?? contentHashOf(one),
+    metadata: one.metadata ?? null,
+    status: 'open' as const,
+    importId: one.importId ?? null,
+    line: one.line ?? null
+  }));
+  const outputs = tasks.map(({ id }, i) =>
+    given[i]!.outputs.map(({ text, source }, position) => ({
+      ...{ id: newId('output'), taskId: id, position, text },
+      source: source ?? null
+    }))
+  );
+  await tx.insert(task).values(tasks);
+  const rows = outputs.flat();
+  // PostgreSQL takes 65,535 parameters in one statement.
+  for (let i = 0; i < rows.length; i += 5_000) await tx.insert(output).values(rows.slice(i, i + 5_000));
+  return tasks.map(({ id, number }, i) => ({ id, number, outputIds: outputs[i]!.map((row) => row.id) }));
+}
+
+/** Which of these contents the project already has. */
+export async function knownContent(tx: Queryable, projectId: string, hashes: string[]): Promise<Set<string>> {
+  if (!hashes.length) return new Set();
+  const rows = await tx
+    .selectDistinct({ hash: task.contentHash })
+    .from(task)
+    .where(sql`${task.projectId} = ${projectId} and ${task.contentHash} = any(${sql.param(hashes)}::text[])`);
+  return new Set(rows.map(({ hash }) => hash));
+}
+
+/** Opens a task's rankings to those who judged it; false where it was revealed before. */
+export async function revealTask(tx: Queryable, id: string): Promise<boolean> {
+  const rows = await tx
+    .update(task)
+    .set({ status: 'revealed', revealedAt: sql`clock_timestamp()` })
+    .where(sql`${task.id} = ${id} and ${task.revealedAt} is null`)
+    .returning({ id: task.id });
+  return rows.length > 0;
+}
+
+/** Locks a task until the transaction ends, so that two who submit at once are counted one after the other. */
+export async function lockTask(tx: Queryable, id: string): Promise<TaskRecord | null> {
+  await tx.select({ id: task.id }).from(task).where(eq(task.id, id)).for('update');
+  return findTask(tx, id);
+}
