@@ -13,7 +13,13 @@ export const limits = {
     line_bytes_max: 4 * 1_048_576,
     file_bytes_max: 4 * 1024 * 1_048_576,
     errors_kept_max: 1_000,
-    batch_rows: 500
+    batch_rows: 500,
+    /** JSON text is seldom packed tighter than 1 : 50; gzip's own limit is 1 : 1032. */
+    gzip_ratio_max: 200,
+    /** The ratio is looked at from here on. */
+    gzip_ratio_from_bytes: 16 * 1_048_576,
+    preview_bytes_max: 262_144,
+    stale_seconds: 30
   },
   tasks: {
     outputs_max: 26,

@@ -46,12 +46,11 @@ export interface AddedTask {
 export const promptHashOf = (prompt: Message[]) => sha256(canonicalJson(prompt));
 
 /** Equal for rows that say the same: prompt, outputs with their sources, and votes. */
-export function contentHashOf({
-  prompt,
-  outputs,
-  votes
-}: Pick<ImportedTask, 'prompt' | 'outputs' | 'votes'>) {
-  return sha256(canonicalJson({ prompt, outputs, votes }));
+export function contentHashOf(
+  content: Pick<NewTask, 'prompt' | 'outputs'> & { votes?: ImportedVote[] }
+): string {
+  const outputs = content.outputs.map(({ text, source }) => ({ text, source: source ?? null }));
+  return sha256(canonicalJson({ prompt: content.prompt, outputs, votes: content.votes ?? [] }));
 }
 
 export async function findTask(db: Queryable, id: string): Promise<TaskRecord | null> {

@@ -38,3 +38,18 @@ export const Import = z.object({
   ended_at: z.string().nullable()
 });
 export type Import = z.infer<typeof Import>;
+
+/** How a file begins, for the step in which a person points at columns. */
+export const ImportPreview = z.object({
+  columns: z.array(z.string()),
+  rows: z.array(z.record(z.string(), z.unknown())),
+  /** Name of the shape that the first row has; null: needs a mapping. */
+  shape: z.string().nullable(),
+  errors: z.array(ImportError)
+});
+export type ImportPreview = z.infer<typeof ImportPreview>;
+
+export const ImportQuery = z.object({
+  mapping: z.string().max(16_384).optional(),
+  duplicates: z.enum(['keep', 'skip']).default('skip')
+});

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { limits } from '../limits.ts';
+import { Fault } from '../net/fault.ts';
+import type { Chunks } from './reading.ts';
+
+export interface Received {
+  bytes: number;
+  sha256: string;
+}
+
+export const fileOf = (dataDir: string, id: string) => join(dataDir, 'imports', `${id}.file`);
+
+/**
+ * Writes a body to disk as it arrives and syncs it before anything says that it is here. Whatever goes wrong (too
+ * large, the sender gone, the disk full) leaves no file behind.
+ */
+export async function receive(dataDir: string, id: string, body: Chunks): Promise<Received> {
+  const path = fileOf(dataDir, id);
+  const part = `${path}.part`;
+  try {
+    await mkdir(join(dataDir, 'imports'), { recursive: true });
+    const received = await write(part, body);
+    await rename(part, path);
+    await syncFolder(join(dataDir, 'imports'));
+    return received;
+  } catch (error) {
+    await rm(part, { force: true });
+    await rm(path, { force: true });
+    throw faultOf(error);
+  }
+}
+
+async function write(path: string, body: Chunks): Promise<Received> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    const hash = createHash('sha256');
+    let bytes = 0;
+    for await (const chunk of body) {
+      bytes += chunk.byteLength;
+      if (bytes > limits.intake.file_bytes_max)
+        throw new Fault(
+          413,
+          'file_too_large',
+          `A file may have ${limits.intake.file_bytes_max} bytes at most; split it.`
+        );
+      hash.update(chunk);
+      await file.writeFile(chunk);
+    }
+    if (!bytes) throw new Fault(422, 'empty_file', 'The body is empty; send the file as the body.');
+    await file.sync();
+    return { bytes, sha256: hash.digest('hex') };
+  } finally {
+    await file.close();
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+function faultOf(error: unknown): unknown {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new Fault(
+      507,
+      'disk_full',
+      'The disk of the server is full; free some space and send the file again.'
+    );
+  return error;
+}
