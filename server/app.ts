@@ -4,15 +4,19 @@ import { createAuth, ensureBootstrapOwner, type Actor } from './auth/index.ts';
 import { api as authApi } from './auth/index.ts';
 import type { Config } from './config.ts';
 import { connect, disconnect, type Connection } from './db/connect.ts';
+import { api as datasetsApi } from './datasets/index.ts';
 import { migrate } from './db/migrate.ts';
 import { startPostgres } from './db/supervisor.ts';
 import { becomeOnlyServer } from './db/tenancy.ts';
+import { createIntake, type Sink } from './intake/index.ts';
 import { createJobs } from './net/jobs.ts';
 import { log } from './net/log.ts';
 import { createMetrics } from './net/metrics.ts';
 import { createRouter } from './net/router.ts';
+import { api as pairsApi } from './pairs/index.ts';
 import type { Services } from './services.ts';
-import { api as tasksApi } from './tasks/index.ts';
+import { addImportedVotes } from './rankings/index.ts';
+import { addTasks, api as tasksApi, contentHashOf, knownContent } from './tasks/index.ts';
 import { version } from './version.ts';
 
 /** The server as its two faces (production, development) and SvelteKit's pages see it. */
@@ -65,10 +69,12 @@ async function compose(
   const auth = await createAuth(config, db, async () => {});
   await ensureBootstrapOwner(config, db);
   const services: Services = { config, db, auth, jobs };
+  const intake = createIntake(services, intoTasks);
+  closing.push(() => intake.close());
   await jobs.start();
   closing.push(() => jobs.stop());
 
-  const rooms = [authApi, tasksApi];
+  const rooms = [authApi, intake.api, tasksApi, pairsApi, datasetsApi];
   return {
     config,
     api: createRouter(services, rooms),
@@ -81,6 +87,23 @@ async function compose(
     close
   };
 }
+
+/** Rows of an import become tasks, and their votes rankings, in the import's transaction. */
+const intoTasks: Sink = {
+  contentHash: contentHashOf,
+  known: knownContent,
+  async add(tx, projectId, importId, rows) {
+    const given = rows.map(({ line, contentHash, task }) => ({
+      ...{ projectId, importId, line, contentHash },
+      ...{ prompt: task.prompt, outputs: task.outputs, metadata: task.metadata }
+    }));
+    const added = await addTasks(tx, projectId, given);
+    await addImportedVotes(
+      tx,
+      added.map((task, i) => ({ task, votes: rows[i]!.task.votes }))
+    );
+  }
+};
 
 /** Starts the embedded PostgreSQL unless a server is named, and makes this process the only one on it. */
 async function openDatabase(

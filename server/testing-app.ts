@@ -54,7 +54,7 @@ export async function testApp(overrides: Partial<Config> = {}): Promise<TestApp>
           ? (options.body as BodyInit)
           : JSON.stringify(options.body);
     const response = await app.api(new Request(`${origin}${path}`, { method, headers, body }));
-    const isJson = response.headers.get('content-type')?.includes('json') ?? false;
+    const isJson = /[/+]json\b/.test(response.headers.get('content-type') ?? '');
     return { status: response.status, body: isJson ? await response.clone().json() : null, response };
   }
 

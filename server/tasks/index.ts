@@ -1,12 +1,14 @@
-import { eq } from 'drizzle-orm';
+import { and, asc, eq, gt } from 'drizzle-orm';
 import { listOf } from '#wire/list.ts';
 import { SkipTask, Task, TaskQuery } from '#wire/task.ts';
 import { projectById } from '../auth/index.ts';
+import type { Queryable } from '../db/index.ts';
 import { notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import { leaseNext, skip } from './leases.ts';
 import { listTasks, readTask, type Reader } from './read.ts';
 import { task } from './tables.ts';
+import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
 export { hasRanked, judgesIn, noteRanked } from './leases.ts';
@@ -64,6 +66,29 @@ const skipRoute: Route = {
     return new Response(null, { status: 204 });
   }
 };
+
+/** All tasks of a project by number, some at a time, from the one after `after`. */
+export async function* eachTask(
+  db: Queryable,
+  projectId: string,
+  after = 0,
+  atOnce = 500
+): AsyncGenerator<TaskRecord[]> {
+  for (let last = after; ;) {
+    const ids = await db
+      .select({ id: task.id, number: task.number })
+      .from(task)
+      .where(and(eq(task.projectId, projectId), gt(task.number, last)))
+      .orderBy(asc(task.number))
+      .limit(atOnce);
+    if (!ids.length) return;
+    yield await findTasks(
+      db,
+      ids.map(({ id }) => id)
+    );
+    last = ids.at(-1)!.number;
+  }
+}
 
 export const api: RoomApi = {
   routes: [list, next, read, skipRoute],

@@ -35,9 +35,14 @@ export function readPrompt(value: unknown, where = 'prompt'): Message[] {
   return readMessages(value, where);
 }
 
-/** A completion: text, one assistant message, or a list of just that. */
+/** A completion: text, one assistant message, or a list of just that. Empty is an answer too: models give it. */
 export function readCompletion(value: unknown, where: string): string {
-  const text = typeof value === 'string' ? value : readAnswer(value, where).content;
+  return typeof value === 'string' ? value : readAnswer(value, where).content;
+}
+
+/** A completion to imitate, which must say something. */
+export function readTarget(value: unknown, where: string): string {
+  const text = readCompletion(value, where);
   if (!text.trim()) throw new RowFault('empty_text', `${where} is empty.`);
   return text;
 }

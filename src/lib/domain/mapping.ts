@@ -13,11 +13,7 @@ export function mapRow(row: Row, mapping: Mapping): ImportedTask {
     })
     .trim();
   if (!prompt) throw new RowFault('empty_text', 'The prompt that the mapping makes is empty.');
-  const outputs = mapping.outputs.map((column) => {
-    const text = textOf(row, column);
-    if (!text.trim()) throw new RowFault('empty_text', `The column ${column} is empty.`);
-    return { text, source: column };
-  });
+  const outputs = mapping.outputs.map((column) => ({ text: textOf(row, column), source: column }));
   const rest = Object.entries(row).filter(([key]) => !used.has(key));
   return {
     prompt: [{ role: 'user', content: prompt }],

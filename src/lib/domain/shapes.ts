@@ -1,6 +1,6 @@
 import type { Mapping } from '#wire/import.ts';
 import { canonicalJson } from './canonical.ts';
-import { readCompletion, readMessages, readPrompt, splitImplicit } from './dialogue.ts';
+import { readCompletion, readTarget, readMessages, readPrompt, splitImplicit } from './dialogue.ts';
 import { RowFault, type ImportedTask, type ImportedVote } from './imported.ts';
 import { mapRow } from './mapping.ts';
 import { byText, placeOf } from './order.ts';
@@ -54,13 +54,13 @@ const shapes: Shape[] = [
     name: 'prompt_completion',
     needs: ['prompt', 'completion'],
     consumed: ['prompt', 'completion'],
-    read: (row) => single(readPrompt(row.prompt), readCompletion(row.completion, 'completion'))
+    read: (row) => single(readPrompt(row.prompt), readTarget(row.completion, 'completion'))
   },
   {
     name: 'alpaca',
     needs: ['instruction', 'output'],
     consumed: ['instruction', 'input', 'output', 'system', 'history'],
-    read: (row) => single(instructionOf(row), readCompletion(row.output, 'output'))
+    read: (row) => single(instructionOf(row), readTarget(row.output, 'output'))
   },
   { name: 'messages', needs: ['messages'], consumed: ['messages'], read: readDialogue },
   {
@@ -73,7 +73,7 @@ const shapes: Shape[] = [
     name: 'text',
     needs: ['text'],
     consumed: ['text'],
-    read: (row) => single([], readCompletion(row.text, 'text'))
+    read: (row) => single([], readTarget(row.text, 'text'))
   }
 ];
 
@@ -167,7 +167,7 @@ function readOutputs(row: Row): Omit<ImportedTask, 'metadata'> {
   const outputs = row.outputs.map((one: unknown, i) => {
     const given = (typeof one === 'string' ? { text: one } : (one ?? {})) as Row;
     return {
-      text: readCompletion(given.text ?? '', `outputs[${i}]`),
+      text: readCompletion(given.text, `outputs[${i}]`),
       source: typeof given.source === 'string' ? given.source.slice(0, 200) : null
     };
   });
@@ -191,7 +191,7 @@ function readDialogue(row: Row): Omit<ImportedTask, 'metadata'> {
   const last = messages.at(-1)!;
   if (last.role !== 'assistant' || messages.length < 2)
     throw new RowFault('bad_messages', 'messages must end with an answer of the assistant.');
-  return single(messages.slice(0, -1), readCompletion(last.content, 'the last message'));
+  return single(messages.slice(0, -1), readTarget(last.content, 'the last message'));
 }
 
 function instructionOf(row: Row): ImportedTask['prompt'] {

@@ -37,3 +37,4 @@ export const Dataset = z.object({
 export type Dataset = z.infer<typeof Dataset>;
 
 export const DatasetFormat = z.enum(['trl-jsonl', 'csv']);
+export const ExportQuery = z.object({ format: DatasetFormat.default('trl-jsonl'), split: Split.optional() });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PageQuery } from './list.ts';
 import { RankingKind } from './ranking.ts';
 import { Message } from './task.ts';
 
@@ -16,7 +17,10 @@ export const Pair = z.object({
     version: z.number().int(),
     rater: z.string(),
     submitted_at: z.string()
-  })
+  }),
+  /** Everyone whose judgement says so, the first to submit first; `ranking` is the first one's. */
+  raters: z.array(z.string()),
+  votes: z.object({ for: z.number().int(), against: z.number().int(), tie: z.number().int() })
 });
 export type Pair = z.infer<typeof Pair>;
 
@@ -30,6 +34,22 @@ export const TrlPair = z.object({
   rejected_output: z.string(),
   ranking_id: z.string(),
   rater: z.string(),
-  ranked_at: z.string()
+  ranked_at: z.string(),
+  /** All that say so: `ranking_id` and `rater` are the first. Raters are ids of people or names of imported sources. */
+  ranking_ids: z.array(z.string()),
+  raters: z.array(z.string()),
+  edited: z.boolean(),
+  votes_for: z.number().int(),
+  votes_against: z.number().int(),
+  votes_tie: z.number().int()
 });
 export type TrlPair = z.infer<typeof TrlPair>;
+
+export const PairQuery = PageQuery.extend({
+  /** `trl`: all pairs as JSON lines, without pages. */
+  format: z.enum(['trl']).optional(),
+  task: z.string().max(100).optional(),
+  /** Id of a person or name of an imported source. */
+  rater: z.string().max(200).optional(),
+  kind: RankingKind.optional()
+});

@@ -1,0 +1,121 @@
+import { listOf } from '#wire/list.ts';
+import { Adjudicate, Ranking, SubmitRanking, type Tiers } from '#wire/ranking.ts';
+import { tiersFromRanks } from '#domain/tiers.ts';
+import { appendAudit } from '../audit/index.ts';
+import { Fault } from '../net/fault.ts';
+import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
+import type { Services } from '../services.ts';
+import { lockTask, revealTask } from '../tasks/index.ts';
+import { seesOthers } from './sight.ts';
+import { checkTiers, hashOf, submit, taskOrFault, type BallotRooms } from './submit.ts';
+import { addVersion, rankingJson, rankingsOf, type RankingRow } from './versions.ts';
+
+export { addImportedVotes, judgementsOf, type NamedJudgement } from './versions.ts';
+export type { BallotRooms } from './submit.ts';
+
+export function createRankings(services: Services, rooms: BallotRooms) {
+  const put: Route = {
+    method: 'PUT',
+    path: '/tasks/{task}/ranking',
+    summary: "Submits the caller's judgement; again: a new version",
+    access: { who: 'member', action: 'task.judge', object: 'task' },
+    body: SubmitRanking,
+    answers: { 200: Ranking },
+    async handle({ actor, params, body }) {
+      const row = await submit(services.db, rooms, actor, params.task!, body);
+      return json(200, rankingJson(row, actor.name));
+    }
+  };
+
+  const consensus: Route = {
+    method: 'POST',
+    path: '/tasks/{task}/consensus',
+    summary: 'Makes the ranking that stands in the table room the consensus',
+    access: { who: 'member', action: 'task.judge', object: 'task' },
+    answers: { 200: Ranking },
+    async handle(call) {
+      const task = await taskOrFault(services.db, call.params.task!);
+      // The table of a blind task is closed until its reveal, also to those who may see single rankings.
+      const open = call.project.mode === 'open' || task.revealedAt !== null;
+      if (!open || (call.project.mode === 'blind' && !(await seesOthers(call, task))))
+        throw new Fault(403, 'not_revealed', 'The consensus of a blind task is made after its reveal.');
+      const { ranks } = await rooms.foldTable(task.id);
+      const outputs = new Set(task.outputs.map(({ id }) => id));
+      const known = Object.fromEntries(Object.entries(ranks).filter(([id]) => outputs.has(id)));
+      const tiers = tiersFromRanks(known);
+      if (!tiers.length) throw new Fault(422, 'nothing_ranked', 'Nothing is ranked on the table yet.');
+      return json(200, await decide(call, 'consensus', tiers, null));
+    }
+  };
+
+  const api: RoomApi = { routes: [put, list, reveal, adjudicate, consensus] };
+  return { api };
+}
+
+const list: Route = {
+  method: 'GET',
+  path: '/tasks/{task}/rankings',
+  summary: 'Judgements of a task that the caller may see',
+  access: { who: 'member', action: 'ranking.read', object: 'task' },
+  answers: { 200: listOf(Ranking) },
+  async handle(call) {
+    const { db } = call.services;
+    const task = await taskOrFault(db, call.params.task!);
+    const all = await seesOthers(call, task);
+    const rows = await rankingsOf(db, task.id);
+    const items = rows.filter(({ row }) => all || row.userId === call.actor.id).map((one) => one.json);
+    return json(200, { items, next_cursor: null });
+  }
+};
+
+const reveal: Route = {
+  method: 'POST',
+  path: '/tasks/{task}/reveal',
+  summary: 'Opens the rankings of a task to those who judged it',
+  access: { who: 'member', action: 'task.reveal', object: 'task' },
+  answers: { 204: null },
+  async handle({ services, actor, params, project }) {
+    await services.db.transaction(async (tx) => {
+      if (!(await revealTask(tx, params.task!))) return;
+      const entry = { actor, action: 'task.reveal', object: params.task!, projectId: project.id, facts: {} };
+      await appendAudit(tx, entry);
+    });
+    return new Response(null, { status: 204 });
+  }
+};
+
+const adjudicate: Route = {
+  method: 'POST',
+  path: '/tasks/{task}/adjudication',
+  summary: 'Decides a task; stands before single rankings in pairs and erases none',
+  access: { who: 'member', action: 'task.reveal', object: 'task' },
+  body: Adjudicate,
+  answers: { 200: Ranking },
+  async handle(call) {
+    const task = await taskOrFault(call.services.db, call.params.task!);
+    const { tiers, reason } = call.body;
+    checkTiers(task, tiers);
+    if (!tiers.length) throw new Fault(422, 'nothing_ranked', 'tiers is empty; place at least one output.');
+    return json(200, await decide(call, 'adjudication', tiers, reason));
+  }
+};
+
+/** Adds a decision that stands for all raters. */
+async function decide(
+  { services, actor, params, project }: Call,
+  kind: 'adjudication' | 'consensus',
+  tiers: Tiers,
+  reason: string | null
+): Promise<Ranking> {
+  const row: RankingRow = await services.db.transaction(async (tx) => {
+    const task = (await lockTask(tx, params.task!))!;
+    const given = { taskId: task.id, kind, userId: actor.id, tiers, reason, verdict: 'ranked' as const };
+    const added = await addVersion(tx, { ...given, afterReveal: task.revealedAt !== null });
+    await appendAudit(tx, {
+      ...{ actor, action: `ranking.${kind}`, object: added.id, projectId: project.id },
+      facts: { task: task.id, version: added.version, sha256: hashOf(added) }
+    });
+    return added;
+  });
+  return rankingJson(row, actor.name);
+}

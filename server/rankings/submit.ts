@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto';
+import { canonicalJson } from '#domain/canonical.ts';
+import { faultInTiers, ranksFromTiers, tiersFromRanks } from '#domain/tiers.ts';
+import type { Ratings, SubmitRanking, Tiers } from '#wire/ranking.ts';
+import { appendAudit } from '../audit/index.ts';
+import { projectById, type Actor } from '../auth/index.ts';
+import type { Database, Queryable } from '../db/index.ts';
+import { Fault, notFound } from '../net/fault.ts';
+import { findTask, hasRanked, lockTask, noteRanked, revealTask, type TaskRecord } from '../tasks/index.ts';
+import { checkRatings } from './ratings.ts';
+import { addVersion, type RankingRow } from './versions.ts';
+
+/** What this room needs of the live rooms. */
+export interface BallotRooms {
+  /** Applies the change to the person's ballot room and runs `then` in the same transaction. */
+  editBallot<R>(
+    taskId: string,
+    userId: string,
+    change: { ranks: Record<string, number>; ratings: Ratings; note: string } | null,
+    then: (
+      tx: Queryable,
+      folded: { ranks: Record<string, number>; ratings: Ratings; note: string; seq: number }
+    ) => Promise<R>
+  ): Promise<R>;
+  foldTable(taskId: string): Promise<{ ranks: Record<string, number> }>;
+}
+
+export async function taskOrFault(db: Queryable, id: string): Promise<TaskRecord> {
+  const task = await findTask(db, id);
+  if (!task) throw notFound('task');
+  return task;
+}
+
+export function checkTiers(task: TaskRecord, tiers: Tiers): void {
+  const fault = faultInTiers(
+    tiers,
+    task.outputs.map(({ id }) => id)
+  );
+  if (fault) throw new Fault(422, 'invalid', fault);
+}
+
+/** Submits a person's judgement through their ballot room: log row, version and audit row in one transaction. */
+export async function submit(
+  db: Database,
+  rooms: BallotRooms,
+  actor: Actor,
+  taskId: string,
+  given: SubmitRanking
+): Promise<RankingRow> {
+  const task = await taskOrFault(db, taskId);
+  const project = (await projectById(db, task.projectId))!;
+  checkSubmission(task, given, project.criteria);
+  await checkOpen(db, task, actor.id, project.overlap);
+  const change = {
+    ranks: ranksFromTiers(given.tiers),
+    ratings: given.ratings ?? {},
+    note: given.comment ?? ''
+  };
+  return rooms.editBallot(taskId, actor.id, change, async (tx, folded) => {
+    const locked = (await lockTask(tx, taskId))!;
+    await checkOpen(tx, locked, actor.id, project.overlap);
+    const row = await addVersion(tx, {
+      ...{ taskId, kind: 'review', userId: actor.id, verdict: given.verdict, roomSeq: folded.seq },
+      tiers: tiersFromRanks(folded.ranks),
+      reason: given.reason ?? null,
+      ratings: folded.ratings,
+      edited: given.edited ?? null,
+      comment: folded.note || null,
+      afterReveal: locked.revealedAt !== null
+    });
+    await noteRanked(tx, taskId, actor.id, row.version);
+    const raters = locked.raters + (row.version === 1 ? 1 : 0);
+    const revealed = raters >= project.overlap && (await revealTask(tx, taskId));
+    await appendAudit(tx, {
+      ...{ actor, action: 'ranking.submit', object: row.id, projectId: task.projectId },
+      facts: { task: taskId, version: row.version, room_seq: folded.seq, revealed, sha256: hashOf(row) }
+    });
+    return row;
+  });
+}
+
+function checkSubmission(
+  task: TaskRecord,
+  given: SubmitRanking,
+  criteria: Parameters<typeof checkRatings>[1]
+): void {
+  const outputs = task.outputs.map(({ id }) => id);
+  checkTiers(task, given.tiers);
+  checkRatings(given.ratings ?? {}, criteria, outputs);
+  if (given.verdict === 'ranked' && !given.tiers.length && outputs.length)
+    throw new Fault(
+      422,
+      'nothing_ranked',
+      'tiers is empty; rank an output, or give the verdict all_bad or cannot_judge.'
+    );
+  if (given.edited && !outputs.includes(given.edited.output))
+    throw new Fault(422, 'invalid', 'edited.output is not an output of this task.');
+  const texts = [given.comment, given.reason, given.edited?.text];
+  if (texts.some((text) => text && (!text.isWellFormed() || text.includes('\0'))))
+    throw new Fault(
+      422,
+      'bad_character',
+      'A text holds a NUL character or half of a surrogate pair; remove it.'
+    );
+}
+
+/** Anyone who may judge may judge any task until its overlap is reached; those who did may correct themselves. */
+async function checkOpen(db: Queryable, task: TaskRecord, userId: string, overlap: number): Promise<void> {
+  if (task.raters < overlap || (await hasRanked(db, task.id, userId))) return;
+  throw new Fault(409, 'overlap_reached', `This task has its ${overlap} rankings; take the next one.`);
+}
+
+export function hashOf({ tiers, verdict, ratings, edited, comment, reason }: RankingRow): string {
+  const content = canonicalJson({ tiers, verdict, ratings, edited, comment, reason });
+  return createHash('sha256').update(content).digest('hex');
+}

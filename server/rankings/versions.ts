@@ -1,0 +1,113 @@
+import { and, asc, eq, inArray, sql } from 'drizzle-orm';
+import type { Judgement } from '#domain/pairs.ts';
+import type { EditedOutput, Ranking, RankingKind, Ratings, Tiers, Verdict } from '#wire/ranking.ts';
+import { user } from '../auth/tables.ts';
+import { newId, type Queryable } from '../db/index.ts';
+import type { AddedTask } from '../tasks/index.ts';
+import type { ImportedVote } from '#domain/imported.ts';
+import { ranking } from './tables.ts';
+
+export type RankingRow = typeof ranking.$inferSelect;
+
+export interface NewVersion {
+  taskId: string;
+  kind: RankingKind;
+  userId: string;
+  tiers: Tiers;
+  verdict: Verdict;
+  reason?: string | null;
+  ratings?: Ratings;
+  edited?: EditedOutput | null;
+  comment?: string | null;
+  roomSeq?: number | null;
+  afterReveal: boolean;
+}
+
+/** Adds the next version of a person's judgement; the caller holds the task's lock, so that numbers have no gap. */
+export async function addVersion(tx: Queryable, given: NewVersion): Promise<RankingRow> {
+  const [last] = await tx
+    .select({ version: sql<number>`coalesce(max(${ranking.version}), 0)::int` })
+    .from(ranking)
+    .where(
+      and(eq(ranking.taskId, given.taskId), eq(ranking.kind, given.kind), eq(ranking.rater, given.userId))
+    );
+  const [row] = await tx
+    .insert(ranking)
+    .values({
+      ...given,
+      id: newId('ranking'),
+      rater: given.userId,
+      version: last!.version + 1,
+      ratings: given.ratings ?? {},
+      submittedAt: sql`clock_timestamp()`
+    })
+    .returning();
+  return row!;
+}
+
+/** Judgements that came with imported rows: rankings by the source that the row names. */
+export async function addImportedVotes(
+  tx: Queryable,
+  tasks: { task: AddedTask; votes: ImportedVote[] }[]
+): Promise<void> {
+  const rows = tasks.flatMap(({ task, votes }) =>
+    votes.map(({ rater, tiers }) => ({
+      id: newId('ranking'),
+      taskId: task.id,
+      kind: 'import' as const,
+      rater,
+      version: 1,
+      tiers: tiers.map((tier) => tier.map((place) => task.outputIds[place]!)),
+      verdict: 'ranked' as const,
+      ratings: {}
+    }))
+  );
+  for (let i = 0; i < rows.length; i += 2_000) await tx.insert(ranking).values(rows.slice(i, i + 2_000));
+}
+
+/** All versions of a task's judgements with the raters' names, in the order of submission. */
+export async function rankingsOf(
+  db: Queryable,
+  taskId: string
+): Promise<{ row: RankingRow; json: Ranking }[]> {
+  const rows = await db
+    .select({ row: ranking, name: user.name })
+    .from(ranking)
+    .leftJoin(user, eq(user.id, ranking.userId))
+    .where(eq(ranking.taskId, taskId))
+    .orderBy(asc(ranking.submittedAt), asc(ranking.id));
+  return rows.map(({ row, name }) => ({ row, json: rankingJson(row, name) }));
+}
+
+export function rankingJson(row: RankingRow, name: string | null): Ranking {
+  const { id, kind, version, tiers, verdict, reason, ratings, edited, comment } = row;
+  return {
+    ...{ id, task: row.taskId, kind, version, tiers, verdict, reason, ratings, edited, comment },
+    rater: { id: row.userId, name: name ?? row.rater },
+    after_reveal: row.afterReveal,
+    submitted_at: row.submittedAt.toISOString()
+  };
+}
+
+export interface NamedJudgement extends Judgement {
+  raterName: string;
+}
+
+/** What pairs are derived from, by task. */
+export async function judgementsOf(db: Queryable, taskIds: string[]): Promise<Map<string, NamedJudgement[]>> {
+  if (!taskIds.length) return new Map();
+  const rows = await db
+    .select({ row: ranking, name: user.name })
+    .from(ranking)
+    .leftJoin(user, eq(user.id, ranking.userId))
+    .where(inArray(ranking.taskId, taskIds));
+  const judgements = rows.map(({ row, name }) => {
+    const { id, taskId, kind, rater, version, tiers, verdict, edited, afterReveal } = row;
+    const submittedAt = row.submittedAt.toISOString();
+    return {
+      ...{ taskId, id, kind, rater, version, tiers, verdict, edited, afterReveal, submittedAt },
+      raterName: name ?? rater
+    };
+  });
+  return Map.groupBy(judgements, ({ taskId }) => taskId);
+}
