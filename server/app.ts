@@ -8,15 +8,15 @@ import { api as datasetsApi } from './datasets/index.ts';
 import { migrate } from './db/migrate.ts';
 import { startPostgres } from './db/supervisor.ts';
 import { becomeOnlyServer } from './db/tenancy.ts';
-import { createIntake, type Sink } from './intake/index.ts';
+import { createIntake } from './intake/index.ts';
 import { createJobs } from './net/jobs.ts';
 import { log } from './net/log.ts';
 import { createMetrics } from './net/metrics.ts';
 import { createRouter } from './net/router.ts';
 import { api as pairsApi } from './pairs/index.ts';
 import type { Services } from './services.ts';
-import { addImportedVotes } from './rankings/index.ts';
-import { addTasks, api as tasksApi, contentHashOf, knownContent } from './tasks/index.ts';
+import { intoTasks } from './sink.ts';
+import { api as tasksApi } from './tasks/index.ts';
 import { version } from './version.ts';
 
 /** The server as its two faces (production, development) and SvelteKit's pages see it. */
@@ -87,23 +87,6 @@ async function compose(
     close
   };
 }
-
-/** Rows of an import become tasks, and their votes rankings, in the import's transaction. */
-const intoTasks: Sink = {
-  contentHash: contentHashOf,
-  known: knownContent,
-  async add(tx, projectId, importId, rows) {
-    const given = rows.map(({ line, contentHash, task }) => ({
-      ...{ projectId, importId, line, contentHash },
-      ...{ prompt: task.prompt, outputs: task.outputs, metadata: task.metadata }
-    }));
-    const added = await addTasks(tx, projectId, given);
-    await addImportedVotes(
-      tx,
-      added.map((task, i) => ({ task, votes: rows[i]!.task.votes }))
-    );
-  }
-};
 
 /** Starts the embedded PostgreSQL unless a server is named, and makes this process the only one on it. */
 async function openDatabase(

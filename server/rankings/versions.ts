@@ -52,17 +52,15 @@ export async function addImportedVotes(
 ): Promise<void> {
   const rows = tasks.flatMap(({ task, votes }) =>
     votes.map(({ rater, tiers }) => ({
-      id: newId('ranking'),
-      taskId: task.id,
-      kind: 'import' as const,
-      rater,
-      version: 1,
-      tiers: tiers.map((tier) => tier.map((place) => task.outputIds[place]!)),
-      verdict: 'ranked' as const,
-      ratings: {}
+      ...{ id: newId('ranking'), task_id: task.id, rater },
+      tiers: tiers.map((tier) => tier.map((place) => task.outputIds[place]!))
     }))
   );
-  for (let i = 0; i < rows.length; i += 2_000) await tx.insert(ranking).values(rows.slice(i, i + 2_000));
+  if (!rows.length) return;
+  await tx.execute(sql`insert into ranking (id, task_id, kind, rater, version, tiers, verdict, ratings)
+    select id, task_id, 'import', rater, 1, tiers, 'ranked', '{}'::jsonb
+    from json_to_recordset(${JSON.stringify(rows)}::json)
+      as r(id text, task_id text, rater text, tiers jsonb)`);
 }
 
 /** All versions of a task's judgements with the raters' names, in the order of submission. */

@@ -87,26 +87,29 @@ export async function addTasks(tx: Queryable, projectId: string, given: NewTask[
   const first = last.rows[0]!.last + 1;
   const tasks = given.map((one, i) => ({
     id: newId('task'),
-    projectId,
     number: first + i,
     prompt: one.prompt,
-    promptHash: promptHashOf(one.prompt),
-    contentHash: one.contentHash ?? contentHashOf(one),
+    prompt_hash: promptHashOf(one.prompt),
+    content_hash: one.contentHash ?? contentHashOf(one),
     metadata: one.metadata ?? null,
-    status: 'open' as const,
-    importId: one.importId ?? null,
+    import_id: one.importId ?? null,
     line: one.line ?? null
   }));
   const outputs = tasks.map(({ id }, i) =>
     given[i]!.outputs.map(({ text, source }, position) => ({
-      ...{ id: newId('output'), taskId: id, position, text },
+      ...{ id: newId('output'), task_id: id, position, text },
       source: source ?? null
     }))
   );
-  await tx.insert(task).values(tasks);
-  const rows = outputs.flat();
-  // PostgreSQL takes 65,535 parameters in one statement.
-  for (let i = 0; i < rows.length; i += 5_000) await tx.insert(output).values(rows.slice(i, i + 5_000));
+  // One parameter for all rows: a parameter per cell is three times slower, and PostgreSQL takes 65,535 of them.
+  await tx.execute(sql`insert into task
+      (id, project_id, number, prompt, prompt_hash, content_hash, metadata, status, import_id, line)
+    select id, ${projectId}, number, prompt, prompt_hash, content_hash, metadata, 'open', import_id, line
+    from json_to_recordset(${JSON.stringify(tasks)}::json) as r(id text, number int, prompt jsonb,
+      prompt_hash text, content_hash text, metadata jsonb, import_id text, line int)`);
+  await tx.execute(sql`insert into output (id, task_id, position, text, source)
+    select id, task_id, position, text, source from json_to_recordset(${JSON.stringify(outputs.flat())}::json)
+      as r(id text, task_id text, position int, text text, source text)`);
   return tasks.map(({ id, number }, i) => ({ id, number, outputIds: outputs[i]!.map((row) => row.id) }));
 }
 
