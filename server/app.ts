@@ -5,6 +5,7 @@ import { api as authApi } from './auth/index.ts';
 import type { Config } from './config.ts';
 import { connect, disconnect, type Connection } from './db/connect.ts';
 import { api as datasetsApi } from './datasets/index.ts';
+import { createDemoProject } from './demo.ts';
 import { migrate } from './db/migrate.ts';
 import { startPostgres } from './db/supervisor.ts';
 import { becomeOnlyServer } from './db/tenancy.ts';
@@ -66,10 +67,13 @@ async function compose(
   closing.push(() => disconnect(db));
   await migrate(db, `${config.root}/drizzle`);
   const jobs = createJobs(connection);
-  const auth = await createAuth(config, db, async () => {});
+  // The demo project needs the intake, which needs the accounts: the hook is filled in once both are there.
+  let onFirstAccount: (actor: Actor) => Promise<void> = async () => {};
+  const auth = await createAuth(config, db, (actor) => onFirstAccount(actor));
   await ensureBootstrapOwner(config, db);
   const services: Services = { config, db, auth, jobs };
   const intake = createIntake(services, intoTasks);
+  onFirstAccount = (actor) => createDemoProject(services, intake, actor);
   closing.push(() => intake.close());
   await jobs.start();
   closing.push(() => jobs.stop());
