@@ -7,7 +7,7 @@ import { appendAudit } from '../audit/index.ts';
 import type { Actor } from '../auth/index.ts';
 import { newId, type Database, type Queryable } from '../db/index.ts';
 import { Fault } from '../net/fault.ts';
-import { eachTaskPairs, trlPair } from '../pairs/index.ts';
+import { eachTaskPairs, trlPair, type PairFilter } from '../pairs/index.ts';
 import { dataset } from './tables.ts';
 
 export interface Freeze {
@@ -16,6 +16,8 @@ export interface Freeze {
   seed: number;
   policy: DatasetPolicy;
 }
+
+type Sight = Pick<PairFilter, 'revealedOnly'>;
 
 /** Stands for the split, which is known only when all prompts are; in JSON text its quotes would be escaped. */
 const UNSPLIT = '"split":""';
@@ -26,12 +28,12 @@ const LINES_AT_ONCE = 1_000;
  * Freezes the pairs as an immutable version: all rows, the hash and the audit row in one transaction. The lines wait
  * in a temporary table, not in memory; not under REPEATABLE READ, whose old snapshot would hide the audit chain's head.
  */
-export async function freeze(db: Database, actor: Actor, projectId: string, given: Freeze) {
+export async function freeze(db: Database, actor: Actor, projectId: string, given: Freeze, sight: Sight) {
   return db.transaction(async (tx) => {
     await tx.execute(
       sql`create temporary table frozen (seq int primary key, prompt_hash text, split text, line text) on commit drop`
     );
-    const found = await gather(tx, projectId);
+    const found = await gather(tx, projectId, sight);
     if (!found.counts.pairs)
       throw new Fault(422, 'no_pairs', 'There are no pairs yet; rank a task or import preferences first.');
     const split = splitPrompts(found.prompts, given.eval_fraction, given.seed);
@@ -56,12 +58,12 @@ export async function freeze(db: Database, actor: Actor, projectId: string, give
 
 type Waiting = { seq: number; prompt_hash: string; line: string };
 
-async function gather(tx: Queryable, projectId: string) {
+async function gather(tx: Queryable, projectId: string, sight: Sight) {
   const prompts = new Set<string>();
   const raters = new Set<string>();
   const counts: DatasetCounts = { pairs: 0, train_pairs: 0, eval_pairs: 0, prompts: 0, tasks: 0, raters: 0 };
   let rows: Waiting[] = [];
-  for await (const { task, pairs } of eachTaskPairs(tx, projectId)) {
+  for await (const { task, pairs } of eachTaskPairs(tx, projectId, sight)) {
     counts.tasks++;
     prompts.add(task.promptHash);
     for (const pair of pairs) {

@@ -5,9 +5,10 @@ import { listOf, PageQuery } from '#wire/list.ts';
 import { Fault, notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import { streamLines } from '../net/stream.ts';
+import { anyUnrevealed, judgesIn } from '../tasks/index.ts';
 import { csvHead, csvRecord } from './csv.ts';
 import { freeze } from './freeze.ts';
-import { datasetJson, eachLine, findDataset } from './rows.ts';
+import { datasetJson, eachLine, findDataset, tasksIn } from './rows.ts';
 import { dataset } from './tables.ts';
 
 export { findDataset, readRows, type DatasetRow } from './rows.ts';
@@ -19,9 +20,17 @@ const make: Route = {
   access: { who: 'member', action: 'work.write', object: 'project' },
   body: NewDataset,
   answers: { 201: Dataset },
-  handle: async ({ services, actor, project, body }) =>
-    json(201, datasetJson(await freeze(services.db, actor, project.id, body)))
+  async handle(call) {
+    const { services, actor, project, body } = call;
+    const sight = { revealedOnly: await awaitsReveals(call) };
+    return json(201, datasetJson(await freeze(services.db, actor, project.id, body, sight)));
+  }
 };
+
+/** Who judges in a blind project would read the others' votes out of a dataset of tasks that are not revealed. */
+async function awaitsReveals({ services: { db }, actor, project }: Call): Promise<boolean> {
+  return project.mode === 'blind' && (await judgesIn(db, project.id, actor.id));
+}
 
 const list: Route = {
   method: 'GET',
@@ -65,10 +74,17 @@ const download: Route = {
   async handle(call) {
     const { format, split } = call.query as z.infer<typeof ExportQuery>;
     const row = await found(call);
+    const { db } = call.services;
+    if ((await awaitsReveals(call)) && (await anyUnrevealed(db, await tasksIn(db, row.id))))
+      throw new Fault(
+        403,
+        'not_revealed',
+        'This dataset holds tasks that are not revealed yet, and you judge in this project; export it after their reveal.'
+      );
     const suffix = format === 'csv' ? 'csv' : 'jsonl';
     const name = `dataset-${row.sha256.slice(0, 12)}${split ? `-${split}` : ''}.${suffix}`;
     const headers = { 'content-disposition': `attachment; filename="${name}"` };
-    const lines = eachLine(call.services.db, row.id, split);
+    const lines = eachLine(db, row.id, split);
     return format === 'csv'
       ? streamLines('text/csv', csvLines(lines), headers)
       : streamLines('application/jsonl', plainLines(lines), headers);

@@ -1,4 +1,4 @@
-import { and, asc, eq, gt } from 'drizzle-orm';
+import { and, asc, eq, gt, sql } from 'drizzle-orm';
 import type { Dataset, Split } from '#wire/dataset.ts';
 import type { TrlPair } from '#wire/pair.ts';
 import type { Queryable } from '../db/index.ts';
@@ -24,6 +24,15 @@ export function datasetJson(row: typeof dataset.$inferSelect): Dataset {
     created_by: row.createdBy,
     created_at: row.createdAt.toISOString()
   };
+}
+
+/** The tasks that a dataset's pairs come from. */
+export async function tasksIn(db: Queryable, datasetId: string): Promise<string[]> {
+  const rows = await db
+    .selectDistinct({ task: sql<string>`${datasetRow.line}::json->>'task_id'` })
+    .from(datasetRow)
+    .where(eq(datasetRow.datasetId, datasetId));
+  return rows.map(({ task }) => task);
 }
 
 /** The frozen lines in order, some at a time, without their newlines. */

@@ -8,7 +8,7 @@ import { streamLines } from '../net/stream.ts';
 import { judgesIn } from '../tasks/index.ts';
 import { eachTaskPairs, pairJson, trlPair, type PairFilter } from './derive.ts';
 
-export { eachTaskPairs, trlPair } from './derive.ts';
+export { eachTaskPairs, trlPair, type PairFilter } from './derive.ts';
 
 const list: Route = {
   method: 'GET',

@@ -133,6 +133,14 @@ export async function revealTask(tx: Queryable, id: string): Promise<boolean> {
   return rows.length > 0;
 }
 
+/** Whether any of these tasks still awaits its reveal. */
+export async function anyUnrevealed(db: Queryable, ids: string[]): Promise<boolean> {
+  const found = await db.execute(
+    sql`select 1 from task where id = any(${sql.param(ids)}::text[]) and revealed_at is null limit 1`
+  );
+  return found.rows.length > 0;
+}
+
 /** Locks a task until the transaction ends, so that two who submit at once are counted one after the other. */
 export async function lockTask(tx: Queryable, id: string): Promise<TaskRecord | null> {
   await tx.select({ id: task.id }).from(task).where(eq(task.id, id)).for('update');
