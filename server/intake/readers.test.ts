@@ -114,3 +114,33 @@ test('a file that is no Parquet says so', async () => {
     /not Parquet/
   );
 });
+
+const golden = (name: string) => new URL(`./golden/${name}`, import.meta.url).pathname;
+async function parquet(name: string): Promise<ReadRow[]> {
+  const rows: ReadRow[] = [];
+  for await (const some of readFileRows(golden(name), 'application/vnd.apache.parquet', false))
+    rows.push(...some);
+  return rows;
+}
+
+test('Parquet: nested messages over several row groups, numbers beyond JSON as text, missing values', async () => {
+  const rows = await parquet('conversational-snappy.parquet');
+  expect(rows.map(({ line }) => line)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  expect(rows[4]).toEqual({
+    line: 5,
+    value: {
+      prompt: [{ role: 'user', content: 'Frage 5: é ≤ 5 mm?' }],
+      chosen: [{ role: 'assistant', content: 'good 5' }],
+      rejected: [{ role: 'assistant', content: 'bad 5' }],
+      score: '9007199254740997'
+    }
+  });
+  expect(await parquet('flat-plain.parquet')).toEqual([
+    { line: 1, value: { prompt: 'a', chosen: 'x', rejected: 'y' } },
+    { line: 2, value: { prompt: 'b', chosen: null, rejected: 'z' } }
+  ]);
+});
+
+test('Parquet packed with what cannot be read is refused with the remedy', async () => {
+  await expect(parquet('flat-zstd.parquet')).rejects.toThrow('packed with ZSTD; write it with Snappy');
+});
