@@ -35,5 +35,6 @@ const answers: [method: string, path: RegExp, schema: z.ZodType][] = [
 export function check(method: string, path: string, value: unknown): void {
   const found = answers.find(([of, pattern]) => of === method && pattern.test(path));
   const result = found?.[2].safeParse(value);
-  if (result && !result.success) throw new Error(`${method} ${path} answered off its schema: ${result.error.message}`);
+  if (result && !result.success)
+    throw new Error(`${method} ${path} answered off its schema: ${result.error.message}`);
 }

@@ -26,7 +26,9 @@ interface Sending {
 
 /** The address of an API call; empty query values are left out. */
 export function address(path: string, query: Sending['query'] = {}): string {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== '');
+  const given = Object.entries(query).filter(
+    ([, value]) => value !== undefined && value !== null && value !== ''
+  );
   const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
   return `/api/v1${path}${search ? `?${search}` : ''}`;
 }
@@ -86,7 +88,8 @@ async function answer<T>(path: string, method: string, response: Response): Prom
 }
 
 async function refusal(response: Response): Promise<Refusal> {
-  const problem = (await response.json().catch(() => null)) as (Partial<Problem> & { message?: string }) | null;
+  const problem = (await response.json().catch(() => null)) as
+    (Partial<Problem> & { message?: string }) | null;
   const detail = problem?.detail ?? problem?.message ?? m.error_status({ status: response.status });
   return new Refusal(response.status, problem?.code ?? 'unknown', detail);
 }

@@ -20,7 +20,15 @@ export async function savePng(title: string, svg: SVGSVGElement): Promise<void> 
   canvas.toBlob((blob) => blob && save(`${title}.png`, blob));
 }
 
-const carried = ['fill', 'stroke', 'stroke-width', 'stroke-dasharray', 'font-family', 'font-size', 'font-weight'];
+const carried = [
+  'fill',
+  'stroke',
+  'stroke-width',
+  'stroke-dasharray',
+  'font-family',
+  'font-size',
+  'font-weight'
+];
 
 /** The drawing with its styles written into it: a file has no stylesheet to take them from. */
 function standalone(svg: SVGSVGElement): string {

@@ -28,7 +28,9 @@ export function niceScale(low: number, high: number, count = 4): Scale {
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999) ?? 10);
   const first = Math.floor(low / step + 1e-9);
   const last = Math.ceil(high / step - 1e-9);
-  const ticks = Array.from({ length: last - first + 1 }, (_, at) => Number(((first + at) * step).toPrecision(12)));
+  const ticks = Array.from({ length: last - first + 1 }, (_, at) =>
+    Number(((first + at) * step).toPrecision(12))
+  );
   return { low: ticks[0]!, high: ticks[ticks.length - 1]!, ticks };
 }
 
@@ -78,7 +80,11 @@ export function thin(points: readonly Point[], columns: number): readonly Point[
 }
 
 /** SVG path data; points that are not finite break the line. */
-export function linePath(points: readonly Point[], toX: (x: number) => number, toY: (y: number) => number): string {
+export function linePath(
+  points: readonly Point[],
+  toX: (x: number) => number,
+  toY: (y: number) => number
+): string {
   let path = '';
   let pen = 'M';
   for (const [x, y] of points) {

@@ -28,7 +28,9 @@ export function percent(share: number): string {
 export function bytes(count: number): string {
   const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte'];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, count)) / 3));
-  return numberFormat({ style: 'unit', unit: units[step]!, maximumFractionDigits: step ? 1 : 0 }).format(count / 1000 ** step);
+  return numberFormat({ style: 'unit', unit: units[step]!, maximumFractionDigits: step ? 1 : 0 }).format(
+    count / 1000 ** step
+  );
 }
 
 /** The two largest units of a number of seconds. */
@@ -42,11 +44,15 @@ export function duration(seconds: number): string {
   ];
   const first = parts.findIndex(([, count]) => count > 0);
   const shown = first < 0 ? parts.slice(3) : parts.slice(first, first + 2).filter(([, count]) => count > 0);
-  return shown.map(([unit, count]) => numberFormat({ style: 'unit', unit, unitDisplay: 'short' }).format(count)).join(' ');
+  return shown
+    .map(([unit, count]) => numberFormat({ style: 'unit', unit, unitDisplay: 'short' }).format(count))
+    .join(' ');
 }
 
 export function dateTime(iso: string): string {
-  return new Intl.DateTimeFormat(getLocale(), { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(iso));
+  return new Intl.DateTimeFormat(getLocale(), { dateStyle: 'medium', timeStyle: 'short' }).format(
+    new Date(iso)
+  );
 }
 
 /** "3 minutes ago"; the date itself once a week has passed. */

@@ -9,13 +9,16 @@ export interface HintGroup {
   hints: Hint[];
 }
 
-const fields = 'input:not([type="checkbox"], [type="radio"], [type="range"], [type="button"]), textarea, select, [contenteditable="true"]';
+const fields =
+  'input:not([type="checkbox"], [type="radio"], [type="range"], [type="button"]), textarea, select, [contenteditable="true"]';
 
 /** Keys never fire while someone types, composes a character, or a dialog is open over the page. */
 export function isTyping(event: KeyboardEvent): boolean {
   const target = event.target instanceof Element ? event.target : null;
   const dialog = document.querySelector('dialog[open]');
-  return event.isComposing || Boolean(target?.closest(fields)) || (dialog !== null && !dialog.contains(target));
+  return (
+    event.isComposing || Boolean(target?.closest(fields)) || (dialog !== null && !dialog.contains(target))
+  );
 }
 
 /** Ctrl, or Cmd on Apple's keyboards. */

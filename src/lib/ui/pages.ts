@@ -1,0 +1,27 @@
+import { m } from '$lib/paraglide/messages.js';
+import type { Role } from '$lib/wire/project';
+import { shows } from './roles.ts';
+
+export interface ProjectPage {
+  /** Below the project's address. */
+  path: string;
+  name: () => string;
+  shown: (role: Role) => boolean;
+}
+
+/** In the order of the flow. */
+const pages: ProjectPage[] = [
+  { path: '', name: m.nav_overview, shown: () => true },
+  { path: '/import', name: m.nav_import, shown: shows.workWrite },
+  { path: '/tasks', name: m.nav_tasks, shown: () => true },
+  { path: '/review', name: m.nav_review, shown: shows.judging },
+  { path: '/pairs', name: m.nav_pairs, shown: shows.work },
+  { path: '/datasets', name: m.nav_datasets, shown: shows.work },
+  { path: '/runs', name: m.nav_runs, shown: shows.work },
+  { path: '/adapters', name: m.nav_adapters, shown: shows.work },
+  { path: '/members', name: m.nav_members, shown: shows.people }
+];
+
+export function pagesFor(role: Role): ProjectPage[] {
+  return pages.filter(({ shown }) => shown(role));
+}
