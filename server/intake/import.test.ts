@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { limits } from '../limits.ts';
@@ -97,12 +97,21 @@ test('what cannot be imported at all is refused before anything is kept', async 
 
 test('a full disk is one sentence and leaves nothing', async () => {
   const folder = join(t.config.dataDir, 'full');
+  const imports = join(folder, 'imports');
+  await mkdir(imports, { recursive: true });
+  // A real full disk where this process may mount one; elsewhere the body brings the kernel's own error.
+  const real = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', imports]).status === 0;
   async function* body() {
-    yield Buffer.from('{"prompt":"a"}\n');
+    for (let i = 0; i < 64; i++) yield Buffer.alloc(4_096, 'x');
     throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
   }
-  await expect(receive(folder, 'import_x', body())).rejects.toMatchObject({ status: 507, code: 'disk_full' });
-  expect(await readdir(join(folder, 'imports'))).toEqual([]);
+  try {
+    const refused = { status: 507, code: 'disk_full' };
+    await expect(receive(folder, 'import_x', body())).rejects.toMatchObject(refused);
+    expect(await readdir(imports)).toEqual([]);
+  } finally {
+    if (real) spawnSync('umount', [imports]);
+  }
 });
 
 test('a file that breaks off fails with its reason and keeps the rows before', async () => {
@@ -129,28 +138,6 @@ test('the beginning of a file shows its columns', async () => {
   const long = await call(rowsOf(9_000), 'application/jsonl');
   expect([long.body.rows.length, long.body.shape]).toEqual([5, 'preference']);
 });
-
-test(
-  '20,000 rows come in at 5,000 a second or more, and their pairs stream',
-  { timeout: 120_000 },
-  async () => {
-    const project = await t.project();
-    const text = rowsOf(20_000);
-    const started = performance.now();
-    const done = await imported(project, text);
-    const seconds = (performance.now() - started) / 1_000;
-    expect(done.rows_accepted).toBe(20_000);
-    const from = performance.now();
-    const { response } = await t.call('GET', `/api/v1/projects/${project}/pairs?format=trl`);
-    const pairs = (await response.text()).trimEnd().split('\n').length;
-    console.log(
-      `import ${Math.round(20_000 / seconds)} rows/s, pairs ${Math.round(pairs / ((performance.now() - from) / 1_000))}/s`
-    );
-    expect(pairs).toBe(20_000);
-    // The aim is 5,000; a shared machine under load must not fail for it, a quadratic import would.
-    expect(20_000 / seconds).toBeGreaterThan(1_500);
-  }
-);
 
 test('killed at random in the middle, an import ends with every row once', { timeout: 120_000 }, async () => {
   const project = await t.project();
