@@ -1,5 +1,5 @@
 import { createServer as createVite } from 'vite';
-import { createApp } from './app.ts';
+import { createApp, type App } from './app.ts';
 import { readConfig } from './config.ts';
 import { handOver } from './handover.ts';
 import { createHttp, listen } from './http.ts';
@@ -9,9 +9,10 @@ import { closeOnSignal, explain, lostDatabase } from './lifecycle.ts';
 // because PostgreSQL is taken over, not started again.
 process.env.NODE_ENV = 'development';
 
+let app: App | undefined;
 try {
   const config = readConfig(process.env);
-  const app = await createApp(config, lostDatabase);
+  app = await createApp(config, lostDatabase);
   handOver(app);
   const vite = await createVite({
     server: { middlewareMode: true, hmr: { port: config.port + 1 } },
@@ -22,5 +23,6 @@ try {
   await listen(server, config);
   console.log(`\n  Concord (development): ${config.origin}\n`);
 } catch (error) {
+  await app?.close();
   explain(error);
 }

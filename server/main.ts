@@ -1,5 +1,5 @@
 import type { RequestListener } from 'node:http';
-import { createApp } from './app.ts';
+import { createApp, type App } from './app.ts';
 import { readConfig } from './config.ts';
 import { handOver } from './handover.ts';
 import { createHttp, listen } from './http.ts';
@@ -7,10 +7,11 @@ import { closeOnSignal, explain, lostDatabase } from './lifecycle.ts';
 
 process.env.NODE_ENV ??= 'production';
 
+let app: App | undefined;
 try {
   const started = performance.now();
   const config = readConfig(process.env);
-  const app = await createApp(config, lostDatabase);
+  app = await createApp(config, lostDatabase);
   handOver(app);
   // adapter-node reads these when it loads; the API has its own limit on every body.
   process.env.ORIGIN = config.origin;
@@ -24,5 +25,6 @@ try {
     `\n  Concord is ready: ${config.origin}   (started in ${((performance.now() - started) / 1000).toFixed(1)} s)\n`
   );
 } catch (error) {
+  await app?.close();
   explain(error);
 }
