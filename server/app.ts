@@ -14,6 +14,7 @@ import { createJobs } from './net/jobs.ts';
 import { log } from './net/log.ts';
 import { createMetrics } from './net/metrics.ts';
 import { createRouter } from './net/router.ts';
+import { api as overviewApi } from './overview.ts';
 import { api as pairsApi } from './pairs/index.ts';
 import type { Services } from './services.ts';
 import { intoTasks } from './sink.ts';
@@ -78,7 +79,7 @@ async function compose(
   await jobs.start();
   closing.push(() => jobs.stop());
 
-  const rooms = [authApi, intake.api, tasksApi, pairsApi, datasetsApi];
+  const rooms = [authApi, intake.api, tasksApi, pairsApi, datasetsApi, overviewApi];
   return {
     config,
     api: createRouter(services, rooms),

@@ -35,6 +35,9 @@ export const limits = {
     sockets_per_user_and_room_max: 8,
     sockets_max: 2_000
   },
+  overview: {
+    pairs_counted_max: 5_000
+  },
   runs: {
     heartbeat_seconds: 5,
     stale_seconds: 30,

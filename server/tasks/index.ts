@@ -11,7 +11,7 @@ import { task } from './tables.ts';
 import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
-export { hasRanked, judgesIn, noteRanked } from './leases.ts';
+export { countLeft, hasRanked, judgesIn, noteRanked } from './leases.ts';
 
 const readerOf = ({ actor, project }: Call): Reader => ({ userId: actor.id, role: project.role });
 

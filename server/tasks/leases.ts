@@ -18,9 +18,7 @@ export async function leaseNext(
   const found = await tx.execute<{ id: string }>(sql`
     select t.id from task t
     left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
-    where t.project_id = ${projectId} and t.status = 'open' and coalesce(mine.version, 0) = 0
-      and t.raters + (select count(*) from lease l where l.task_id = t.id and l.user_id <> ${userId}
-        and l.version = 0 and not l.skipped and l.expires_at > now()) < ${overlap}
+    where ${lacksRaters(projectId, userId, overlap)}
     order by (mine.task_id is not null and not mine.skipped and mine.expires_at > now()) desc,
       coalesce(mine.skipped, false), case when mine.skipped then mine.updated_at end, t.number
     limit 1`);
@@ -35,6 +33,25 @@ export async function leaseNext(
       set: { expiresAt, skipped: false, skipReason: null, updatedAt: sql`clock_timestamp()` }
     });
   return id;
+}
+
+const lacksRaters = (projectId: string, userId: string, overlap: number) => sql`
+  t.project_id = ${projectId} and t.status = 'open' and coalesce(mine.version, 0) = 0
+    and t.raters + (select count(*) from lease l where l.task_id = t.id and l.user_id <> ${userId}
+      and l.version = 0 and not l.skipped and l.expires_at > now()) < ${overlap}`;
+
+/** How many tasks `leaseNext` would hand this person now, one after the other. */
+export async function countLeft(
+  db: Queryable,
+  projectId: string,
+  userId: string,
+  overlap: number
+): Promise<number> {
+  const found = await db.execute<{ left: number }>(sql`
+    select count(*)::int as left from task t
+    left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
+    where ${lacksRaters(projectId, userId, overlap)}`);
+  return found.rows[0]!.left;
 }
 
 /** Gives a task back; it comes to this person again when nothing else is left. */

@@ -4,6 +4,7 @@ import { Dataset } from '$lib/wire/dataset';
 import { Import } from '$lib/wire/import';
 import { listOf } from '$lib/wire/list';
 import { Model } from '$lib/wire/model';
+import { Overview } from '$lib/wire/overview';
 import { Pair } from '$lib/wire/pair';
 import { InvitationCreated, Member, Project } from '$lib/wire/project';
 import { Ranking } from '$lib/wire/ranking';
@@ -14,6 +15,7 @@ import { Task } from '$lib/wire/task';
 const answers: [method: string, path: RegExp, schema: z.ZodType][] = [
   ['GET', /^\/projects$/, listOf(Project)],
   ['GET', /^\/projects\/[^/]+$/, Project],
+  ['GET', /^\/projects\/[^/]+\/overview$/, Overview],
   ['POST', /^\/projects$/, Project],
   ['GET', /^\/projects\/[^/]+\/members$/, listOf(Member)],
   ['POST', /^\/projects\/[^/]+\/invitations$/, InvitationCreated],

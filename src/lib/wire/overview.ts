@@ -1,0 +1,28 @@
+import { z } from 'zod';
+
+const count = z.number().int();
+
+/** Where the loop of a project stands, in counts, as the caller may see it. */
+export const Overview = z.object({
+  tasks: z.object({
+    total: count,
+    revealed: count,
+    /** That the caller could be handed now, and that they have ranked. */
+    todo: count,
+    done: count
+  }),
+  /** Judgements that stand: one per person (or imported source) and task, however many versions it has. */
+  rankings: count,
+  /** Null for roles that only judge. */
+  work: z
+    .object({
+      /** `complete` false: the project is large, and there are at least so many. */
+      pairs: z.object({ count, complete: z.boolean() }),
+      datasets: count,
+      runs: count,
+      runs_active: count,
+      adapters: count
+    })
+    .nullable()
+});
+export type Overview = z.infer<typeof Overview>;
