@@ -9,6 +9,7 @@
 #include "io/files.h"
 #include "io/json.h"
 #include "io/limits.h"
+#include "ops/cpu/blas_kernels.h"
 #include "run/commands.h"
 #include "run/flags.h"
 #include "run/job_keys.h"
@@ -123,6 +124,7 @@ int report(int exit_code, const std::string& code, std::string message) {
 
 int main(int argc, char** argv) {
   using namespace concord;
+  choose_blas_kernels(argv);
   if (argc < 2) {
     print_usage(stderr);
     return exit_bad_input;

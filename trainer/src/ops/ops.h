@@ -50,6 +50,12 @@ struct AttentionShape {
   int64_t qkv_cols() const { return q_cols() + 2 * kv_cols(); }
 };
 
+// What one sequence sees of two caches of keys and values, rows [k | v]: its prompt's rows, which others may share, and
+// its own.
+struct CachedSegment {
+  int64_t prompt_begin = 0, prompt_end = 0, own_begin = 0, own_end = 0;
+};
+
 namespace ops {
 
 // Y[m,n] = alpha X[m,k] W[n,k]^T + beta Y. A linear layer's forward, weights stored [out, in].
@@ -95,6 +101,11 @@ void attention_backward(Cpu&, Mat<const T> qkv, AttentionShape, T scale, std::sp
                         Mat<T> dqkv, Mat<T> scratch);
 // Elements of scratch that one worker needs, for the longest list of keys any segment of the batch sees.
 int64_t attention_scratch_elements(int64_t keys_max);
+
+// One query row per sequence: out[s, h*d..] = softmax(scale q k^T) v over segments[s] of the caches [rows, 2 kv_cols].
+template <class T>
+void cached_attention(Cpu&, Mat<const T> qkv, AttentionShape, T scale, Mat<const T> prompt_cache, Mat<const T> own_cache,
+                      std::span<const CachedSegment>, Mat<T> out);
 
 // act = silu(gate) * up, with gate_up [T, 2I] = [gate | up]        (Shazeer 2020)
 template <class T>

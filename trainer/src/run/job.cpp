@@ -71,10 +71,12 @@ void refuse_later_features(const JsonAt& job) {
   for (const char* name : {"loraplus_lr_ratio", "rpo_alpha"})
     if (given(job[name]) && job[name].number(0, 1e6) >= 0) refuse_yet(job[name]);
   if (job["lora_dropout"] && job["lora_dropout"].number(0, 0.99) > 0) refuse_yet(job["lora_dropout"]);
-  const JsonAt checkpointing = job["gradient_checkpointing"];
-  if (!checkpointing || (checkpointing.json->is_string() && checkpointing.string() == "auto")) return;
-  if (!checkpointing.json->is_bool()) checkpointing.refuse("must be true, false or \"auto\"");
-  if (checkpointing.boolean()) refuse_yet(checkpointing);
+}
+
+std::optional<bool> read_checkpointing(const JsonAt& at) {
+  if (!given(at) || (at.json->is_string() && at.string() == "auto")) return std::nullopt;
+  if (!at.json->is_bool()) at.refuse("must be true, false or \"auto\"");
+  return at.boolean();
 }
 
 void read_files(const JsonAt& at, Job& job) {
@@ -113,6 +115,8 @@ void read_lora(const JsonAt& at, Job& job) {
   if (!job.adapter_name_or_path.empty())
     refuse_unused(at, "with adapter_name_or_path: it comes from that adapter",
                   {"r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"});
+  // PEFT's adapter_config.json may hold nulls, a job may not.
+  if (at["use_rslora"]) (void)at["use_rslora"].boolean();
   read_lora_options(at, job.lora);
   if (!given(at["target_modules"])) {
     job.lora.all_linear = true;
@@ -161,6 +165,7 @@ void read_batches(const JsonAt& at, Job& job) {
     if (!micro.json->is_integer()) micro.refuse("must be an integer or \"auto\"");
     job.micro_batch_tokens = micro.integer(1, limits::positions_max);
   }
+  job.gradient_checkpointing = read_checkpointing(at["gradient_checkpointing"]);
   if (given(at["max_length"])) read(at["max_length"], job.max_length, 1, limits::positions_max);
   if (at["truncation_mode"])
     job.truncation_mode = choice<TruncationMode>(
@@ -210,8 +215,8 @@ Job parse_job(const Json& json, const std::string& file) {
   check_job_keys(at);
   Job job;
   job.file = file;
+  read_loss(at, job);  // first: an option without effect is refused as that, whatever its type
   read_files(at, job);
-  read_loss(at, job);
   read_lora(at, job);
   refuse_later_features(at);
   read_optimizer(at, job);
@@ -259,6 +264,7 @@ Json job_json(const Job& job) {
   out.set("micro_batch_tokens", job.micro_batch_tokens ? Json(job.micro_batch_tokens) : Json("auto"));
   out.set("max_length", job.max_length ? Json(job.max_length) : Json());
   out.set("truncation_mode", text_of(job.truncation_mode));
+  out.set("gradient_checkpointing", job.gradient_checkpointing ? Json(*job.gradient_checkpointing) : Json("auto"));
   out.set("eval_steps", or_null(job.eval_steps));
   out.set("save_steps", or_null(job.save_steps));
   out.set("save_total_limit", job.save_total_limit ? Json(job.save_total_limit) : Json());

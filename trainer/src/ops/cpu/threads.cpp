@@ -1,16 +1,28 @@
 #include "ops/cpu/threads.h"
 
 #include <cblas.h>
-#include <immintrin.h>
 #include <sched.h>
 
 #include <algorithm>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace concord {
 namespace {
 
 // About 20 microseconds: longer than the serial gaps between two ops of a layer, shorter than a scheduler tick.
 constexpr int kSpins = 2000;
+
+// Tells the core that this thread spins, so that its sibling gets the units.
+void spin_once() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
 
 int cores_allowed() {
   cpu_set_t set;
@@ -52,7 +64,7 @@ void Cpu::run(int64_t tasks, BodyFn fn, void* body) {
   work_until_empty(0);
   for (int spin = 0; unfinished_.load(std::memory_order_acquire) != 0; spin++) {
     if (spin < kSpins) {
-      _mm_pause();
+      spin_once();
     } else {
       std::this_thread::yield();
     }
@@ -76,7 +88,7 @@ void Cpu::work_until_empty(int worker) {
 void Cpu::worker_main(int worker) {
   uint32_t seen = 0;
   while (true) {
-    for (int spin = 0; spin < kSpins && run_number_.load(std::memory_order_acquire) == seen; spin++) _mm_pause();
+    for (int spin = 0; spin < kSpins && run_number_.load(std::memory_order_acquire) == seen; spin++) spin_once();
     run_number_.wait(seen, std::memory_order_acquire);
     seen = run_number_.load(std::memory_order_acquire);
     if (stop_.load()) return;

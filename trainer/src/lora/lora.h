@@ -1,0 +1,69 @@
+// LoRA (Hu et al. 2021): y = W x + s B (A x). Modules that read the same input share one product with their stacked A.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/adapter.h"
+#include "ops/ops.h"
+
+namespace concord {
+
+// The adapted modules of one fused linear layer, such as q, k and v. R is the sum of their ranks.
+template <class T>
+struct LoraLinear {
+  struct Part {
+    int64_t col_begin, col_end;    // of the fused output
+    int64_t rank_begin, rank_end;  // of R
+    T scaling;
+    Mat<T> b, db;                  // [out, r]
+  };
+  Mat<T> a, da;  // [R, in]
+  std::vector<Part> parts;
+
+  int64_t ranks() const { return a.rows; }
+};
+
+template <class T>
+struct Lora {
+  struct Layer {
+    LoraLinear<T> qkv, o, gate_up, down;
+  };
+  struct Module {
+    std::string name;  // "model.layers.0.self_attn.q_proj"
+    int64_t in, out, r;
+    double scaling;
+    int64_t a_offset, b_offset;  // into values and grads
+  };
+  AdapterConfig config;
+  std::vector<Module> modules;
+  std::vector<Layer> layers;
+  std::vector<T> values, grads;  // every A and B; grads empty where not trained
+
+  Lora() = default;
+  Lora(Lora&&) = default;
+  Lora& operator=(Lora&&) = default;
+  Lora(const Lora&) = delete;  // layers point into values and grads
+};
+
+template <class T>
+Lora<T> make_lora(const ModelConfig& model, const Adapter& adapter, bool trainable);
+
+// Largest sum of ranks of a fused layer: how wide the buffers of x A^T must be.
+template <class T>
+int64_t ranks_max(const Lora<T>& lora);
+
+// The same adapter as PEFT's file holds it.
+Adapter to_adapter(const Lora<float>& lora);
+
+// PEFT's start: A ~ U(-1/sqrt(in), 1/sqrt(in)) (kaiming_uniform with a = sqrt 5), B = 0, so the first output is the base's.
+void initialize_adapter(Adapter& adapter, int64_t seed);
+
+// xa[T,R] = x A^T; y[:, part] += s xa[:, part] B^T
+template <class T>
+void lora_forward(Cpu&, const LoraLinear<T>&, Mat<const T> x, Mat<T> xa, Mat<T> y);
+// dB += s dy^T xa; dA += dxa^T x with dxa = s dy B; dx += dxa A unless dx is empty. Where the adapter is not trained only dx.
+template <class T>
+void lora_backward(Cpu&, const LoraLinear<T>&, Mat<const T> x, Mat<const T> xa, Mat<const T> dy, Mat<T> dxa, Mat<T> dx);
+
+}  // namespace concord

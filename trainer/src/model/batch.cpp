@@ -1,0 +1,64 @@
+#include "model/batch.h"
+
+namespace concord {
+namespace {
+
+bool is_target(const GroupView& group, const Completion& completion, size_t i) {
+  if (i == 0 && group.prompt.empty()) return false;
+  return completion.mask.empty() || completion.mask[i] != 0;
+}
+
+// Appends a segment's tokens; returns its first row.
+int32_t append_segment(PackedBatch& batch, std::span<const int32_t> tokens, int32_t first_position,
+                       AttentionSegment prefix) {
+  const auto begin = static_cast<int32_t>(batch.tokens.size());
+  const auto n = static_cast<int32_t>(tokens.size());
+  batch.tokens.insert(batch.tokens.end(), tokens.begin(), tokens.end());
+  for (int32_t i = 0; i < n; i++) batch.positions.push_back(first_position + i);
+  batch.segments.push_back({begin, begin + n, prefix.begin, prefix.end});
+  return begin;
+}
+
+void append_completion(PackedBatch& batch, const GroupView& group, const Completion& completion, AttentionSegment prompt) {
+  const int32_t begin =
+      append_segment(batch, completion.tokens, static_cast<int32_t>(group.prompt.size()), prompt);
+  PackedCompletion packed{completion.segment, static_cast<int64_t>(batch.groups.size()),
+                          static_cast<int32_t>(batch.rows.size()), 0, completion.weight};
+  for (size_t i = 0; i < completion.tokens.size(); i++) {
+    if (!is_target(group, completion, i)) continue;
+    batch.rows.push_back(i == 0 ? prompt.end - 1 : begin + static_cast<int32_t>(i) - 1);
+    batch.targets.push_back(completion.tokens[i]);
+  }
+  packed.row_end = static_cast<int32_t>(batch.rows.size());
+  batch.completions.push_back(packed);
+}
+
+}  // namespace
+
+int64_t predicted_tokens(const GroupView& group, const Completion& completion) {
+  int64_t n = 0;
+  for (size_t i = 0; i < completion.tokens.size(); i++) n += is_target(group, completion, i);
+  return n;
+}
+
+void pack(std::span<const GroupView* const> groups, PackedBatch& batch) {
+  batch.tokens.clear();
+  batch.positions.clear();
+  batch.segments.clear();
+  batch.groups.clear();
+  batch.rows.clear();
+  batch.targets.clear();
+  batch.completions.clear();
+  for (const GroupView* group : groups) {
+    const auto first = static_cast<int32_t>(batch.segments.size());
+    AttentionSegment prompt{};
+    if (!group->prompt.empty()) {
+      prompt.begin = append_segment(batch, group->prompt, 0, {});
+      prompt.end = static_cast<int32_t>(batch.tokens.size());
+    }
+    for (const Completion& completion : group->completions) append_completion(batch, *group, completion, prompt);
+    batch.groups.push_back({first, static_cast<int32_t>(batch.segments.size())});
+  }
+}
+
+}  // namespace concord

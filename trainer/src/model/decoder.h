@@ -1,0 +1,111 @@
+// The decoder: forward and backward of a whole packed micro-batch, written out by hand.
+// Llama's block: x += o(attention(rope(qkv(norm(x))))); x += down(silu(gate(norm(x))) * up(norm(x))).
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "lora/lora.h"
+#include "model/arena.h"
+#include "model/batch.h"
+#include "model/weights.h"
+
+namespace concord {
+
+// What the buffers must hold. Decided once, before the first step.
+struct DecoderPlan {
+  int64_t tokens_max = 0;   // of a micro-batch
+  int64_t keys_max = 0;     // prompt + completion, the longest
+  int64_t positions = 0;    // rows of the rope table
+  int64_t lora_ranks = 0;   // largest sum of ranks of a fused layer, 0 without an adapter
+  bool backward = false;
+  bool recompute = false;         // keep each layer's input only, run its forward again in the backward pass
+  bool head_unit_gradients = false;  // buffers for head_unit_gradients()
+  int threads = 1;
+};
+
+// Buffers of one layer's forward that its backward reads. T tokens.
+template <class T>
+struct LayerActivations {
+  Mat<T> norm1, qkv, attn, lse, mid, norm2, gate_up, act;
+  T *rstd1 = nullptr, *rstd2 = nullptr;
+  Mat<T> xa_qkv, xa_o, xa_gate_up, xa_down;
+};
+
+template <class T>
+class Decoder {
+ public:
+  // Attention of one layer over already rotated qkv; fills attn and lse.
+  using Attention = std::function<void(int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<T> lse)>;
+
+  // `weights` is a buffer of weight_layout(config) and outlives the decoder. Throws std::bad_alloc.
+  Decoder(Cpu& cpu, const ModelConfig& config, const T* weights, const DecoderPlan& plan);
+
+  // Bytes by part of the buffers this plan would take; allocates nothing.
+  static Arena::Parts memory_parts(const ModelConfig& config, const DecoderPlan& plan);
+
+  // Runs all layers and the final norm. `lora` null: the base alone.
+  void forward(const PackedBatch& batch, const Lora<T>* lora);
+  // The same for tokens that bring their own attention (a cache).
+  void forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, const Lora<T>* lora,
+               const Attention& attention);
+
+  // logp[r] of every row of the batch, after forward().
+  void head_logps(const PackedBatch& batch, T* logp);
+  // logp and the start of the backward pass with d loss / d logp[r] = coef[r]. Adds the head's gradient where `grads`.
+  void head_gradients(const PackedBatch& batch, const T* coef, T* logp, WeightViews<T>* grads);
+  // The two halves of head_gradients for a frozen head whose coef depends on logp (pairs): one logits product, not two.
+  void head_unit_gradients(const PackedBatch& batch, T* logp);
+  void head_apply_coef(const PackedBatch& batch, const T* coef);
+  // Through the layers, after one of the above. Adds to `grads` (null: frozen weights) and to the trainable adapter's.
+  void backward(const PackedBatch& batch, const Lora<T>* lora, WeightViews<T>* grads);
+
+  // Final hidden states after the norm, [tokens, H]: input of the head.
+  Mat<T> hidden() { return final_norm_.row_range(0, tokens_); }
+  // logits[rows, V] = hidden rows times head^T.
+  void logits(Mat<const T> hidden, Mat<T> out);
+  // The attention forward() uses, for callers that want to see qkv as well.
+  void attend(const PackedBatch& batch, Mat<T> qkv, Mat<T> attn, Mat<T> lse);
+
+  int64_t memory_bytes() const { return arena_.bytes(); }
+  const Arena::Parts& parts() const { return arena_.parts(); }
+
+ private:
+  void lay_out();
+  void lay_out_layer(LayerActivations<T>& layer);
+  void layer_to_mid(int64_t l, const int32_t* positions, const Lora<T>* lora, const Attention& attention);
+  void layer_mlp(int64_t l, const Lora<T>* lora);
+  void recompute_layer(int64_t l, const PackedBatch& batch, const Lora<T>* lora);
+  void backward_mlp(int64_t l, const Lora<T>* lora, WeightViews<T>* grads);
+  void backward_attention(int64_t l, const PackedBatch& batch, const Lora<T>* lora, WeightViews<T>* grads);
+  template <class F>
+  void for_head_chunks(const PackedBatch& batch, F&& f);
+
+  // The rows in use of a buffer; with its leading columns for the ranks of one fused layer.
+  Mat<T> top(Mat<T> m) const { return m.row_range(0, tokens_); }
+  Mat<T> top_ranks(Mat<T> m, const LoraLinear<T>& lora) const { return top(m).col_range(0, lora.ranks()); }
+  LayerActivations<T>& acts(int64_t l) { return layers_[plan_.backward && !plan_.recompute ? l : 0]; }
+  Mat<T> x(int64_t l) const { return top(x_[plan_.backward ? l : 0]); }
+
+  Cpu& cpu_;
+  ModelConfig config_;
+  WeightViews<const T> weights_;
+  DecoderPlan plan_;
+  AttentionShape shape_;
+  T eps_, attention_scale_;
+  std::vector<T> rope_;
+  int64_t tokens_ = 0;
+  int64_t head_chunk_rows_ = 0;
+
+  Arena arena_;
+  std::vector<Mat<T>> x_;  // [layers + 1] inputs of the layers and the last output
+  std::vector<LayerActivations<T>> layers_;
+  Mat<T> final_norm_;
+  T* final_rstd_ = nullptr;
+  Mat<T> delta_;           // [T, H] what a half layer adds; in the backward pass gradients of a norm's output
+  Mat<T> attention_scratch_;
+  Mat<T> head_rows_, logits_, unit_;  // [C, H], [C, V], [rows, H]
+  Mat<T> d_, dact_, dqkv_, dattn_, dxa_;
+};
+
+}  // namespace concord

@@ -1,0 +1,56 @@
+// What a training run sees of a groups file: groups that fit, in a fixed order.
+// defines: Dataset, TrainGroup, load_dataset, DatasetReport
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/groups.h"
+#include "model/batch.h"
+#include "run/job.h"
+
+namespace concord {
+
+struct TrainPair {
+  int32_t chosen = 0, rejected = 0;  // indices into TrainGroup::view.completions
+  float weight = 1;
+};
+
+struct TrainGroup {
+  GroupView view;
+  std::vector<TrainPair> pairs;  // DPO only
+};
+
+// What was left out or cut, and why; reported in the start event, never silent.
+struct DatasetReport {
+  int64_t groups = 0, completions = 0, pairs = 0, tokens = 0;  // in use
+  int64_t truncated_completions = 0;  // cut to max_length (keep_start, keep_end)
+  int64_t dropped_too_long = 0;       // completions over max_length (drop), or with no room after their prompt
+  int64_t dropped_no_target = 0;      // completions without a predicted token
+  int64_t dropped_unpaired = 0;       // DPO: completions in no pair
+  int64_t dropped_pairs = 0;          // DPO: one side was dropped, or the weight is 0
+  int64_t dropped_groups = 0;         // nothing of the group was left
+};
+
+struct Dataset {
+  std::unique_ptr<Groups> file;  // the views point into it
+  std::vector<TrainGroup> groups;
+  DatasetReport report;
+  int64_t largest_group_tokens = 0;
+  int64_t longest_sequence_tokens = 0;  // prompt + completion
+};
+
+// Reads, checks ids against the vocabulary, truncates as the job says. `max_length` is resolved (never 0).
+Dataset load_dataset(const std::string& path, Objective objective, TruncationMode mode, int64_t max_length, int64_t vocab_size);
+
+Json report_json(const DatasetReport& report);
+
+// Every completion as it stands, for score and generate.
+std::vector<GroupView> whole_groups(const Groups& file);
+
+// Cuts [first, last) of `order` into micro-batches: whole groups in order, at most `tokens_max` together (a larger group
+// stands alone). Returns the end of each.
+std::vector<size_t> micro_batch_ends(const std::vector<int64_t>& group_tokens, int64_t tokens_max);
+
+}  // namespace concord

@@ -1,0 +1,30 @@
+// A model that is run and not trained: score and generate.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/groups.h"
+#include "lora/lora.h"
+#include "model/batch.h"
+#include "model/decoder.h"
+
+namespace concord {
+
+struct LoadedModel {
+  ModelConfig config;
+  std::vector<float> weights;
+  std::optional<Lora<float>> adapter;
+
+  const Lora<float>* lora() const { return adapter ? &*adapter : nullptr; }
+  int64_t lora_ranks() const { return adapter ? ranks_max(*adapter) : 0; }  // DecoderPlan::lora_ranks
+};
+
+// `adapter` may be empty. Failure(2) names what does not fit.
+LoadedModel load_model(const std::string& dir, const std::string& adapter);
+
+// Reads a groups file and checks its ids against the model.
+Groups read_groups_for(const LoadedModel& model, const std::string& path);
+
+}  // namespace concord

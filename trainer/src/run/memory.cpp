@@ -1,0 +1,107 @@
+#include "run/memory.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <fstream>
+#include <optional>
+
+#include "error.h"
+
+namespace concord {
+namespace {
+
+// Long enough for full-speed products; more only moves activations out of the caches (bench/step_bench.cpp).
+constexpr int64_t kMicroBatchTokens = 2048;
+
+MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t tokens, bool recompute) {
+  MemoryPlan plan;
+  plan.micro_batch_tokens = tokens;
+  auto& d = plan.decoder;
+  d.tokens_max = std::max(tokens, need.largest_group_tokens);
+  d.keys_max = need.longest_sequence_tokens;
+  d.positions = need.longest_sequence_tokens;
+  d.lora_ranks = need.lora_ranks;
+  d.backward = true;
+  d.recompute = recompute;
+  d.head_unit_gradients = job.objective == Objective::dpo && job.finetuning_type == FinetuningType::lora;
+  const auto floats = [](int64_t n) { return n * static_cast<int64_t>(sizeof(float)); };
+  plan.parts = {{"weights", floats(need.weights + (job.finetuning_type == FinetuningType::lora ? need.trainable : 0))},
+                {"gradients", floats(need.trainable)},
+                {"optimizer", floats(2 * need.trainable)}};
+  for (auto& part : Decoder<float>::memory_parts(config, d)) plan.parts.push_back(part);
+  for (const auto& part : plan.parts) plan.total_bytes += part.second;
+  return plan;
+}
+
+std::optional<int64_t> number_in(const char* path) {
+  std::ifstream file(path);
+  int64_t n = 0;
+  if (file >> n) return n;
+  return std::nullopt;
+}
+
+std::string megabytes(int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MB"; }
+
+}  // namespace
+
+MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes) {
+  const int64_t wanted = job.micro_batch_tokens > 0 ? job.micro_batch_tokens : kMicroBatchTokens;
+  const auto fits = [&](const MemoryPlan& plan) { return plan.total_bytes <= available_bytes; };
+  const bool may_keep = !job.gradient_checkpointing.value_or(false);
+  const bool may_recompute = job.gradient_checkpointing.value_or(true);
+  if (may_keep) {
+    MemoryPlan plan = plan_for(job, config, need, wanted, false);
+    if (fits(plan)) return plan;
+  }
+  for (const int64_t tokens : {wanted, job.micro_batch_tokens > 0 ? wanted : need.largest_group_tokens}) {
+    MemoryPlan plan = plan_for(job, config, need, tokens, may_recompute);
+    if (fits(plan)) return plan;
+  }
+  const MemoryPlan least = plan_for(job, config, need, 1, may_recompute);
+  std::string message = "out of memory: this job needs " + megabytes(least.total_bytes) + " at least and " +
+                        megabytes(available_bytes) + " are free";
+  int64_t tokens = need.largest_group_tokens;
+  while (tokens > 16) {
+    tokens = tokens * 3 / 4;
+    MemoryNeed smaller = need;
+    smaller.largest_group_tokens = tokens;
+    smaller.longest_sequence_tokens = std::min(need.longest_sequence_tokens, tokens);
+    if (fits(plan_for(job, config, smaller, 1, may_recompute))) {
+      out_of_memory(message + "; groups of up to " + std::to_string(tokens) + " tokens would fit (the largest has " +
+                    std::to_string(need.largest_group_tokens) + "): lower max_length");
+    }
+  }
+  out_of_memory(message + "; no length would fit: choose a smaller model, or finetuning_type lora");
+}
+
+int64_t available_memory_bytes() {
+  int64_t available = INT64_MAX;
+  std::ifstream meminfo("/proc/meminfo");
+  std::string key, unit;
+  for (int64_t kilobytes = 0; meminfo >> key >> kilobytes;) {
+    std::getline(meminfo, unit);
+    if (key == "MemAvailable:") available = kilobytes * 1024;
+  }
+  const auto limit = number_in("/sys/fs/cgroup/memory.max");
+  const auto used = number_in("/sys/fs/cgroup/memory.current");
+  if (limit && used) available = std::min(available, std::max<int64_t>(0, *limit - *used));
+  return available;
+}
+
+int64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+Json memory_json(const MemoryPlan& plan) {
+  Json::Object parts;
+  for (const auto& [name, bytes] : plan.parts) parts.emplace_back(name, bytes);
+  return Json::Object{{"total_bytes", plan.total_bytes},
+                      {"parts_bytes", parts},
+                      {"micro_batch_tokens", plan.micro_batch_tokens},
+                      {"gradient_checkpointing", plan.decoder.recompute}};
+}
+
+}  // namespace concord

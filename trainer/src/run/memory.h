@@ -1,0 +1,34 @@
+// Decides micro-batch size and recomputation before anything large is allocated.
+// defines: MemoryPlan, plan_memory, available_memory_bytes, peak_memory_bytes
+#pragma once
+
+#include "model/decoder.h"
+#include "run/job.h"
+
+namespace concord {
+
+struct MemoryPlan {
+  DecoderPlan decoder;
+  int64_t micro_batch_tokens = 0;
+  Arena::Parts parts;  // weights, gradients, optimizer, then the decoder's buffers
+  int64_t total_bytes = 0;
+};
+
+// What the plan depends on.
+struct MemoryNeed {
+  int64_t weights = 0;            // parameters of the model, float32
+  int64_t trainable = 0;          // each with gradient and two moments
+  int64_t largest_group_tokens = 0, longest_sequence_tokens = 0;
+  int64_t lora_ranks = 0;         // DecoderPlan::lora_ranks
+};
+
+// Keeps activations if they fit, else recomputes them layer by layer, else shrinks the micro-batch to the largest group;
+// if that does not fit either, Failure(3) says what it needs, what there is and what would fit.
+MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes);
+
+int64_t available_memory_bytes();  // free now, within the limit of this process' control group
+int64_t peak_memory_bytes();       // resident, so far
+
+Json memory_json(const MemoryPlan& plan);
+
+}  // namespace concord

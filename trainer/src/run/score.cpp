@@ -1,0 +1,102 @@
+// concord-trainer score: log-probabilities of every completion, each prompt computed once for all of its completions.
+#include <algorithm>
+#include <cstdio>
+
+#include "error.h"
+#include "io/safetensors.h"
+#include "run/commands.h"
+#include "run/dataset.h"
+#include "run/device.h"
+#include "run/loaded_model.h"
+#include "run/step.h"
+
+namespace concord {
+namespace {
+
+constexpr int64_t kMicroBatchTokens = 2048;
+
+struct Scores {
+  std::vector<float> token_logps;  // [completion tokens], in file order
+  std::vector<float> logps;        // [completions]
+};
+
+// All tokens count here, whatever the file's token_mask says of training.
+std::vector<GroupView> unmasked_groups(const Groups& file) {
+  std::vector<GroupView> views = whole_groups(file);
+  for (auto& view : views) {
+    for (auto& completion : view.completions) completion.mask = {};
+  }
+  return views;
+}
+
+DecoderPlan plan_for(const std::vector<GroupView>& views, const LoadedModel& model, const std::string& path) {
+  DecoderPlan plan;
+  plan.lora_ranks = model.lora_ranks();
+  plan.tokens_max = kMicroBatchTokens;
+  for (const GroupView& view : views) {
+    plan.tokens_max = std::max(plan.tokens_max, view.tokens());
+    for (const Completion& c : view.completions) {
+      plan.keys_max = std::max(plan.keys_max, static_cast<int64_t>(view.prompt.size() + c.tokens.size()));
+    }
+  }
+  if (plan.keys_max > model.config.max_position_embeddings) {
+    bad_input(path + ": its longest prompt and completion have " + std::to_string(plan.keys_max) +
+              " tokens, more than the model's " + std::to_string(model.config.max_position_embeddings) +
+              " (max_position_embeddings)");
+  }
+  plan.positions = std::max<int64_t>(1, plan.keys_max);
+  return plan;
+}
+
+// A completion without a prompt has no row for its first token: nothing predicts it, and it counts as 0.
+void append(Scores& scores, const GroupView& view, const PackedBatch& batch, size_t first, const std::vector<float>& rows) {
+  for (size_t c = 0; c < view.completions.size(); c++) {
+    const PackedCompletion& packed = batch.completions[first + c];
+    if (view.prompt.empty()) scores.token_logps.push_back(0);
+    double sum = 0;
+    for (int32_t r = packed.row_begin; r < packed.row_end; r++) {
+      scores.token_logps.push_back(rows[r]);
+      sum += rows[r];
+    }
+    scores.logps.push_back(static_cast<float>(sum));
+  }
+}
+
+Scores score(const LoadedModel& model, const std::vector<GroupView>& views, const DecoderPlan& plan) {
+  Cpu cpu(thread_count());
+  Decoder<float> decoder(cpu, model.config, model.weights.data(), plan);
+  std::vector<const GroupView*> pointers;
+  for (const GroupView& view : views) pointers.push_back(&view);
+  Scores scores;
+  std::vector<float> rows;
+  size_t next = 0;  // of the views
+  for_micro_batches(pointers, kMicroBatchTokens, [&](const PackedBatch& batch) {
+    decoder.forward(batch, model.lora());
+    rows.resize(batch.n_rows());
+    decoder.head_logps(batch, rows.data());
+    size_t first = 0;
+    for (size_t g = 0; g < batch.groups.size(); g++, next++) {
+      append(scores, views[next], batch, first, rows);
+      first += views[next].completions.size();
+    }
+  });
+  return scores;
+}
+
+}  // namespace
+
+int run_score(const ScoreArgs& args) {
+  const LoadedModel model = load_model(args.model, args.adapter);
+  const Groups file = read_groups_for(model, args.groups);
+  const std::vector<GroupView> views = unmasked_groups(file);
+  const Scores scores = score(model, views, plan_for(views, model, args.groups));
+  const auto size = [](const std::vector<float>& v) { return std::vector<int64_t>{static_cast<int64_t>(v.size())}; };
+  write_safetensors(args.out,
+                    {{"token_logps", DType::F32, size(scores.token_logps), scores.token_logps.data()},
+                     {"logps", DType::F32, size(scores.logps), scores.logps.data()}},
+                    {{"format", "scores.v1"}});
+  std::fprintf(stderr, "scored %zu completions of %lld groups\n", scores.logps.size(), static_cast<long long>(file.n_groups()));
+  return exit_done;
+}
+
+}  // namespace concord

@@ -1,0 +1,122 @@
+#include "run/trained_model.h"
+
+#include <algorithm>
+
+#include "error.h"
+
+namespace concord {
+namespace {
+
+std::vector<TensorOut> weight_tensors(const TrainedModel& model, bool in_base_dtype) {
+  std::vector<TensorOut> tensors;
+  for (size_t i = 0; i < model.layout.specs.size(); i++) {
+    const WeightSpec& spec = model.layout.specs[i];
+    const DType dtype = in_base_dtype ? model.dtypes[i] : DType::F32;
+    tensors.push_back({spec.name, dtype, spec.shape, model.weights.data() + spec.offset, true});
+  }
+  return tensors;
+}
+
+Adapter starting_adapter(const Job& job, const ModelConfig& config) {
+  if (!job.adapter_name_or_path.empty()) return read_adapter(job.adapter_name_or_path, config);
+  AdapterConfig adapter_config = job.lora;
+  adapter_config.base_model_name_or_path = job.model_name_or_path;
+  Adapter adapter = new_adapter(adapter_config, config);
+  initialize_adapter(adapter, job.seed);
+  return adapter;
+}
+
+void copy_moment(const SafetensorsFile& file, const char* name, std::vector<float>& to) {
+  const TensorView* view = file.find(name);
+  if (!view || view->elements() != static_cast<int64_t>(to.size())) {
+    bad_input(file.path + ": tensor " + name + " is missing or of another size; the checkpoint belongs to another job");
+  }
+  to_f32(*view, to.data());
+}
+
+}  // namespace
+
+TrainedModel::TrainedModel(const Job& job) {
+  const CheckpointDir dir = open_checkpoint(job.model_name_or_path);
+  check_decoder_supports(dir.config);
+  config = dir.config;
+  config_json = dir.config_json;
+  layout = weight_layout(config);
+  weights = load_weights<float>(dir);
+  for (const WeightSpec& spec : layout.specs) dtypes.push_back(dir.tensor(spec.name).dtype);
+  if (job.finetuning_type == FinetuningType::lora) {
+    lora = std::make_unique<Lora<float>>(make_lora<float>(config, starting_adapter(job, config), true));
+    if (lora->config.lora_dropout > 0) {
+      bad_input(job.file + ": lora_dropout above 0 is not supported; remove it or set it to 0 (the adapter's config counts too)");
+    }
+  }
+}
+
+// As transformers' Trainer: vectors (norm weights) are not decayed.
+void TrainedModel::allocate_training_state(const Job& job) {
+  optimizer = std::make_unique<AdamW<float>>(AdamWOptions{job.adam_beta1, job.adam_beta2, job.adam_epsilon}, trainable());
+  if (lora) {
+    decay = {{0, trainable(), job.weight_decay}};
+    return;
+  }
+  weight_grads.assign(layout.elements, 0.0f);
+  for (const WeightSpec& spec : layout.specs) {
+    const double rate = spec.shape.size() > 1 ? job.weight_decay : 0;
+    if (!decay.empty() && decay.back().weight_decay == rate) {
+      decay.back().end += spec.elements;
+    } else {
+      decay.push_back({spec.offset, spec.offset + spec.elements, rate});
+    }
+  }
+}
+
+std::string TrainedModel::save_result(const std::string& output_dir) const {
+  const std::string dir = join_path(output_dir, lora ? "adapter" : "model");
+  if (lora) {
+    write_adapter(dir, to_adapter(*lora));
+  } else {
+    write_checkpoint(dir, config_json, weight_tensors(*this, true));
+  }
+  return dir;
+}
+
+void TrainedModel::save_state(const std::string& dir, const Json& values) const {
+  if (lora) {
+    write_adapter(dir, to_adapter(*lora));
+  } else {
+    write_checkpoint(dir, config_json, weight_tensors(*this, false));
+  }
+  Json all = values;
+  all.set("optimizer_steps", optimizer->steps);
+  const std::vector<int64_t> shape = {trainable()};
+  write_training_state(dir, all,
+                       {{"exp_avg", DType::F32, shape, optimizer->m.data()}, {"exp_avg_sq", DType::F32, shape, optimizer->v.data()}});
+}
+
+void TrainedModel::load_parameters(const std::string& dir) {
+  if (lora) {
+    const Lora<float> saved = make_lora<float>(config, read_adapter(dir, config), false);
+    const bool same = saved.modules.size() == lora->modules.size() && saved.values.size() == lora->values.size() &&
+                      std::equal(saved.modules.begin(), saved.modules.end(), lora->modules.begin(),
+                                 [](const auto& a, const auto& b) { return a.name == b.name && a.r == b.r && a.scaling == b.scaling; });
+    if (!same) bad_input(dir + ": its adapter has other modules or ranks than this job's");
+    std::copy(saved.values.begin(), saved.values.end(), lora->values.begin());
+    return;
+  }
+  const CheckpointDir checkpoint = open_checkpoint(dir);
+  const WeightLayout saved = weight_layout(checkpoint.config);
+  if (saved.elements != layout.elements) bad_input(dir + ": its weights have other shapes than the job's model");
+  const std::vector<float> values = load_weights<float>(checkpoint);
+  std::copy(values.begin(), values.end(), weights.begin());
+}
+
+Json TrainedModel::load_state(const std::string& dir) {
+  load_parameters(dir);
+  const TrainingState state = read_training_state(dir);
+  copy_moment(state.optimizer, "exp_avg", optimizer->m);
+  copy_moment(state.optimizer, "exp_avg_sq", optimizer->v);
+  optimizer->steps = JsonAt{&state.values, dir, ""}["optimizer_steps"].integer(0, INT64_MAX);
+  return state.values;
+}
+
+}  // namespace concord

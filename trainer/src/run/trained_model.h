@@ -1,0 +1,50 @@
+// The numbers a run trains, and how they go to disk.
+// defines: TrainedModel
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/checkpoint_dir.h"
+#include "lora/lora.h"
+#include "model/weights.h"
+#include "optim/adamw.h"
+#include "run/checkpoint.h"
+#include "run/job.h"
+
+namespace concord {
+
+struct TrainedModel {
+  ModelConfig config;
+  Json config_json;
+  WeightLayout layout;
+  std::vector<DType> dtypes;         // of each weight in the base, kept when a full checkpoint is written
+  std::vector<float> weights;        // of layout
+  std::vector<float> weight_grads;   // full finetuning only
+  std::unique_ptr<Lora<float>> lora; // LoRA only
+  std::unique_ptr<AdamW<float>> optimizer;
+  std::vector<DecayRange> decay;
+
+  // Loads the base and, for LoRA, the adapter to start from or a new one.
+  explicit TrainedModel(const Job& job);
+
+  int64_t trainable() const { return lora ? static_cast<int64_t>(lora->values.size()) : layout.elements; }
+  float* parameters() { return lora ? lora->values.data() : weights.data(); }
+  std::vector<float>& grads() { return lora ? lora->grads : weight_grads; }
+  int64_t lora_ranks() const { return lora ? ranks_max(*lora) : 0; }  // DecoderPlan::lora_ranks
+
+  // Gradients and moments; apart from the constructor so that memory is planned before it is taken.
+  void allocate_training_state(const Job& job);
+
+  // What others load: adapter/ (PEFT) or model/ (Hugging Face layout, in the base's dtypes). Returns the folder.
+  std::string save_result(const std::string& output_dir) const;
+  // What resuming loads: the parameters in float32 and the optimizer's moments.
+  void save_state(const std::string& dir, const Json& values) const;
+  // Returns `values`; Failure(2) where the state is of another model or adapter.
+  Json load_state(const std::string& dir);
+  // Only the parameters of a checkpoint (load_best_model_at_end).
+  void load_parameters(const std::string& dir);
+};
+
+}  // namespace concord

@@ -1,0 +1,225 @@
+// The golden cases: an independent float64 implementation's numbers, one sequence at a time.
+// Tolerances of the trainer's contract: 1e-4 relative on log-probabilities and losses, 1e-3 on gradients.
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+
+#include "check.h"
+#include "error.h"
+#include "io/groups.h"
+#include "run/commands.h"
+#include "run/memory.h"
+#include "run/reference.h"
+#include "run/step.h"
+#include "run/trained_model.h"
+#include "run_binary.h"
+
+using namespace concord;
+
+namespace {
+
+struct Case {
+  std::string dir, model, adapter, groups;
+  SafetensorsFile expected;
+  Json values;
+
+  double value(const std::string& key) const { return JsonAt{&values, dir, ""}[key].number(-1e9, 1e9); }
+  std::vector<float> tensor(const std::string& name) const {
+    const TensorView* view = expected.find(name);
+    if (!view) throw std::runtime_error("expected.safetensors has no " + name);
+    return to_f32(*view);
+  }
+};
+
+Case open_case() {
+  const std::string dir = std::string(CONCORD_SHARED_DIR) + "/golden/llama";
+  if (!path_exists(dir)) SKIP("needs " + dir);
+  return {dir, dir + "/model", dir + "/adapter", dir + "/groups.safetensors", read_safetensors(dir + "/expected.safetensors"),
+          parse_json(read_file(dir + "/expected.json").text(), "expected.json")};
+}
+
+// Relative to the largest value of the tensor: single entries may be near zero.
+void check_close(const std::string& what, const std::vector<float>& got, const std::vector<float>& want, double tolerance) {
+  CHECK_EQ(got.size(), want.size());
+  double scale = 0, worst = 0;
+  for (size_t i = 0; i < want.size(); i++) {
+    scale = std::max(scale, std::abs(static_cast<double>(want[i])));
+    worst = std::max(worst, std::abs(static_cast<double>(got[i]) - want[i]));
+  }
+  if (!(worst <= tolerance * scale)) throw std::runtime_error(what + " is off by " + std::to_string(worst / scale) + " of its largest value");
+}
+
+std::vector<float> scores(const std::string& model, const std::string& adapter, const std::string& groups, const char* tensor) {
+  TempDir dir;
+  CHECK_EQ(run_score({model, adapter, groups, dir / "scores.safetensors"}), 0);
+  return to_f32(*read_safetensors(dir / "scores.safetensors").find(tensor));
+}
+
+// A model with its gradients after one pass over all groups in micro-batches of `micro_batch_tokens`.
+struct Pass {
+  TempDir dir;
+  Job job;
+  Cpu cpu;
+  TrainedModel model;
+  Dataset data;
+  StepStats stats;
+
+  Pass(const Case& c, Json extra, int threads = 0) : job(make_job(c, std::move(extra))), cpu(threads), model(job) {
+    data = load_dataset(job.train_file, job.objective, job.truncation_mode, model.config.max_position_embeddings, model.config.vocab_size);
+    const MemoryNeed need{model.layout.elements, model.trainable(), data.largest_group_tokens, data.longest_sequence_tokens, model.lora_ranks()};
+    MemoryPlan plan = plan_memory(job, model.config, need, INT64_MAX);
+    model.allocate_training_state(job);
+    Decoder<float> decoder(cpu, model.config, model.weights.data(), plan.decoder);
+    const bool full = job.finetuning_type == FinetuningType::full;
+    WeightViews<float> grads;
+    if (full) grads = weight_views<float>(model.config, model.weight_grads.data());
+    std::vector<double> reference;
+    if (job.objective == Objective::dpo) {
+      ReferenceCache cache{(dir / "reference.safetensors"), {}, false};
+      compute_reference(cache, data, decoder, nullptr, plan.micro_batch_tokens);
+      reference = cache.by_segment;
+    }
+    std::vector<int64_t> all(data.groups.size());
+    std::iota(all.begin(), all.end(), int64_t{0});
+    stats = StepRunner({&decoder, model.lora.get(), full ? &grads : nullptr}, job, plan.micro_batch_tokens).run(data, all, reference, true);
+  }
+
+  double grad_norm() { return global_norm(cpu, model.grads().data(), model.trainable()); }
+
+ private:
+  Job make_job(const Case& c, Json extra) {
+    Json json = Json::Object{{"model_name_or_path", c.model}, {"train_file", c.groups}, {"output_dir", dir / "out"}};
+    for (const auto& [key, value] : extra.object()) json.set(key, value);
+    return parse_job(json, "job.json");
+  }
+};
+
+Json dpo(const Case& c, double beta = 0.1, double label_smoothing = 0) {
+  return Json::Object{{"objective", "dpo"}, {"adapter_name_or_path", c.adapter}, {"beta", beta}, {"label_smoothing", label_smoothing}};
+}
+
+}  // namespace
+
+TEST("score: log-probabilities of base and adapter") {
+  const Case c = open_case();
+  check_close("logps.base", scores(c.model, "", c.groups, "token_logps"), c.tensor("logps.base"), 1e-5);
+  check_close("logps.adapter", scores(c.model, c.adapter, c.groups, "token_logps"), c.tensor("logps.adapter"), 1e-5);
+}
+
+TEST("score: sums are those of the tokens of each completion") {
+  const Case c = open_case();
+  const std::vector<float> tokens = c.tensor("logps.base"), sums = scores(c.model, "", c.groups, "logps");
+  const Groups groups = read_groups(c.groups);
+  size_t next = 0, completion = 0;
+  for (int64_t g = 0; g < groups.n_groups(); g++) {
+    for (int64_t s = groups.completions_begin(g); s < groups.completions_end(g); s++) {
+      double sum = 0;
+      for (int64_t i = 0; i < groups.segment_length(s); i++) sum += tokens[next++];
+      CHECK_NEAR(sums[completion], sum, 1e-4 * std::abs(sum));
+      completion++;
+    }
+  }
+  CHECK_EQ(completion, sums.size());
+}
+
+TEST("DPO: loss, TRL's metrics and every gradient") {
+  const Case c = open_case();
+  Pass pass(c, dpo(c));
+  CHECK_NEAR(pass.stats.loss, c.value("dpo.sigmoid.beta0.1.ls0.0.loss"), 1e-4 * pass.stats.loss);
+  CHECK_NEAR(pass.grad_norm(), c.value("dpo.sigmoid.beta0.1.ls0.0.grad_norm"), 1e-3 * pass.grad_norm());
+  Json::Object fields;
+  pass.stats.append_dpo(fields, "");
+  for (const auto& [name, value] : fields) {
+    if (name.starts_with("rewards/")) CHECK_NEAR(std::get<double>(value.value), c.value("dpo." + name), 1e-4);
+  }
+  const std::vector<float>& grads = pass.model.lora->grads;
+  for (const auto& m : pass.model.lora->modules) {
+    const auto part = [&](int64_t offset, int64_t n) { return std::vector<float>(grads.begin() + offset, grads.begin() + offset + n); };
+    check_close(m.name + ".lora_A", part(m.a_offset, m.r * m.in), c.tensor("grad.dpo." + m.name + ".lora_A"), 1e-3);
+    check_close(m.name + ".lora_B", part(m.b_offset, m.out * m.r), c.tensor("grad.dpo." + m.name + ".lora_B"), 1e-3);
+  }
+}
+
+TEST("DPO with label smoothing is cDPO") {
+  const Case c = open_case();
+  Pass pass(c, dpo(c, 0.3, 0.1));
+  CHECK_NEAR(pass.stats.loss, c.value("dpo.sigmoid.beta0.3.ls0.1.loss"), 1e-4 * pass.stats.loss);
+  CHECK_NEAR(pass.grad_norm(), c.value("dpo.sigmoid.beta0.3.ls0.1.grad_norm"), 1e-3 * pass.grad_norm());
+}
+
+TEST("SFT: loss and gradient norm") {
+  const Case c = open_case();
+  Pass pass(c, Json::Object{{"objective", "sft"}, {"adapter_name_or_path", c.adapter}});
+  CHECK_NEAR(pass.stats.loss, c.value("sft.loss"), 1e-4 * pass.stats.loss);
+  CHECK_NEAR(pass.grad_norm(), c.value("sft.grad_norm"), 1e-3 * pass.grad_norm());
+}
+
+TEST("micro-batches, recomputation and threads change no gradient") {
+  const Case c = open_case();
+  Pass whole(c, dpo(c));
+  Json small = dpo(c), recomputed = dpo(c);
+  small.set("micro_batch_tokens", 1);
+  recomputed.set("gradient_checkpointing", true);
+  Pass pieces(c, small), again(c, recomputed), one_thread(c, dpo(c), 1);
+  check_close("in pieces", pieces.model.lora->grads, whole.model.lora->grads, 1e-5);
+  check_close("recomputed", again.model.lora->grads, whole.model.lora->grads, 1e-6);
+  CHECK(one_thread.model.lora->grads == whole.model.lora->grads);
+}
+
+TEST("four AdamW steps of DPO and of SFT end at the expected adapter") {
+  const Case c = open_case();
+  for (const std::string objective : {"dpo", "sft"}) {
+    TempDir dir;
+    const Json job = Json::Object{{"model_name_or_path", c.model}, {"train_file", c.groups}, {"output_dir", dir / "out"},
+                                  {"objective", objective}, {"adapter_name_or_path", c.adapter}, {"max_steps", 4},
+                                  {"groups_per_step", 64}, {"learning_rate", 5e-3}, {"lr_scheduler_type", "constant"},
+                                  {"weight_decay", 0.01}, {"max_grad_norm", 1.0}, {"shuffle", false}};
+    const Ran ran = run_binary({"train", dir.write("job.json", to_text(job))});
+    CHECK_EQ(ran.err.substr(0, ran.exit_code == 0 ? 0 : 300), "");
+    const SafetensorsFile trained = read_safetensors(dir / "out/adapter/adapter_model.safetensors");
+    for (const TensorView& tensor : trained.tensors) {
+      std::string name = tensor.name.substr(std::string("base_model.model.").size());
+      name = name.substr(0, name.size() - std::string(".weight").size());
+      check_close(name, to_f32(tensor), c.tensor("trained." + objective + "." + name), 1e-3);
+    }
+    const Json::Array losses = JsonAt{&c.values, "", ""}["train." + objective + ".losses"].array();
+    size_t step = 0;
+    std::istringstream lines(ran.out);
+    for (std::string line; std::getline(lines, line);) {
+      const Json event = parse_json(line, "stdout");
+      if (std::get<std::string>(event.find("event")->value) != "step") continue;
+      const double want = std::get<double>(losses[step++].value);
+      CHECK_NEAR(std::get<double>(event.find("loss")->value), want, 1e-4 * want + 1e-6);
+    }
+    CHECK_EQ(step, losses.size());
+  }
+}
+
+TEST("generate: greedy, alone and as one of several samples") {
+  const Case c = open_case();
+  const TensorView* view = c.expected.find("greedy.adapter");
+  CHECK(view != nullptr);
+  const std::vector<int32_t> want = view->dtype == DType::I32 ? to_i32(*view) : [&] {
+    const std::vector<int64_t> wide = to_i64(*view);
+    return std::vector<int32_t>(wide.begin(), wide.end());
+  }();
+  TempDir dir;
+  GenerateArgs args;
+  args.model = c.model;
+  args.adapter = c.adapter;
+  args.groups = c.groups;
+  args.out = dir / "out.safetensors";
+  args.max_new_tokens = static_cast<int64_t>(want.size());
+  args.temperature = 0;
+  args.stop = std::vector<int64_t>{};
+  for (const int64_t samples : {1, 3}) {
+    args.num_return_sequences = samples;
+    CHECK_EQ(run_generate(args), 0);
+    const Groups out = read_groups(args.out);
+    for (int64_t s = out.completions_begin(0); s < out.completions_end(0); s++) {
+      const auto tokens = out.segment_tokens(s);
+      CHECK(std::equal(tokens.begin(), tokens.end(), want.begin(), want.end()));
+    }
+    CHECK_EQ(out.completions_end(0) - out.completions_begin(0), samples);
+  }
+}
