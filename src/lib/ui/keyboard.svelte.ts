@@ -1,3 +1,5 @@
+import { untrack } from 'svelte';
+
 /** A key with what it does. `keys` is how it is printed: "1 – 9", "Ctrl Enter". */
 export interface Hint {
   keys: string;
@@ -36,8 +38,9 @@ class Sheet {
 
   /** Lists a group for as long as its page stands; returns how to take it off. */
   show(group: HintGroup): () => void {
-    this.groups = [...this.groups, group];
-    return () => (this.groups = this.groups.filter((other) => other !== group));
+    // Shown from effects: they must not run again because the sheet has changed.
+    this.groups = [...untrack(() => this.groups), group];
+    return () => (this.groups = untrack(() => this.groups).filter((other) => other !== group));
   }
 }
 

@@ -35,3 +35,4 @@ export const Token = z.object({
   created_at: z.string(),
   last_used_at: z.string().nullable()
 });
+export type TokenShown = z.infer<typeof Token>;
