@@ -1,0 +1,57 @@
+import { Template } from '@huggingface/jinja';
+import type { Message } from '#wire/task.ts';
+import { TextError } from './error.ts';
+
+export type Render = (messages: readonly Message[], addGenerationPrompt: boolean) => string;
+
+const NAMES = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
+type Special = Partial<Record<(typeof NAMES)[number], string>>;
+
+/** tokenizer_config.json names special tokens by their text, or as an AddedToken that holds it. */
+export function specialTokens(config: Record<string, unknown>): Special {
+  const special: Special = {};
+  for (const name of NAMES) {
+    const token = config[name];
+    const text = typeof token === 'string' ? token : (token as { content?: unknown } | null)?.content;
+    if (typeof text === 'string') special[name] = text;
+  }
+  return special;
+}
+
+/**
+ * The template as `transformers.apply_chat_template` renders it; null where the model has none. A config may hold a
+ * list of named templates: `default` is the one for plain conversations.
+ */
+export function chatTemplate(given: unknown, special: Special): Render | null {
+  const source = Array.isArray(given) ? given.find(({ name }) => name === 'default')?.template : given;
+  if (typeof source !== 'string' || !source.trim()) return null;
+  const template = compile(source);
+  return (messages, addGenerationPrompt) => {
+    try {
+      return template.render({
+        ...special,
+        messages,
+        add_generation_prompt: addGenerationPrompt,
+        tools: null,
+        documents: null
+      });
+    } catch (error) {
+      throw new TextError(
+        'template_refused',
+        `The model's chat template refuses this conversation: ${(error as Error).message}`
+      );
+    }
+  };
+}
+
+function compile(source: string): Template {
+  try {
+    // TRL's `generation` tag marks what is trained on; a condition that always holds renders the same, white space too.
+    const plain = source
+      .replace(/(\{%-?)\s*generation\s*(-?%\})/g, '$1 if true $2')
+      .replace(/(\{%-?)\s*endgeneration\s*(-?%\})/g, '$1 endif $2');
+    return new Template(plain);
+  } catch (error) {
+    throw new TextError('bad_template', `The chat template cannot be read: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,172 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { expect, test } from 'vitest';
+import type { Message } from '#wire/task.ts';
+import { chatTemplate } from './chat.ts';
+import { checkFits, createText, TextError } from './index.ts';
+
+const data = new URL('../../../../shared/data', import.meta.url).pathname;
+const present = existsSync(data) || Boolean(process.env.CI);
+const bytes = (path: string) => {
+  const raw = readFileSync(`${data}/${path}`);
+  return (path.endsWith('.gz') ? gunzipSync(raw) : raw).toString();
+};
+const jsonOf = (path: string) => JSON.parse(bytes(path));
+const linesOf = (path: string) =>
+  bytes(path)
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+const stories = 'tiny-llm-stories260k/hf';
+const storiesText = () =>
+  createText({
+    tokenizer: jsonOf(`${stories}/tokenizer.json`),
+    tokenizerConfig: jsonOf(`${stories}/tokenizer_config.json`),
+    generationConfig: jsonOf(`${stories}/generation_config.json`)
+  });
+const user = (content: string): Message => ({ role: 'user', content });
+
+/** Byte-level vocabulary: 256 bytes, no merges, one token that ends. */
+function byteTokenizer(): unknown {
+  const visible = [...Array(256).keys()].map(byteSymbol);
+  const vocab = Object.fromEntries(visible.map((symbol, i) => [symbol, i]));
+  const end = {
+    id: 256,
+    content: '<end>',
+    special: true,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false
+  };
+  return {
+    version: '1.0',
+    added_tokens: [end],
+    normalizer: null,
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+    post_processor: null,
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: 'BPE',
+      vocab,
+      merges: [],
+      unk_token: null,
+      byte_fallback: false,
+      fuse_unk: false,
+      dropout: null
+    }
+  };
+}
+
+/** GPT-2's printable stand-ins for bytes. */
+function byteSymbol(byte: number): string {
+  const printable = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255);
+  if (printable(byte)) return String.fromCharCode(byte);
+  let shift = 0;
+  for (let b = 0; b < byte; b++) if (!printable(b)) shift++;
+  return String.fromCharCode(256 + shift);
+}
+
+const TEMPLATE =
+  "{% for m in messages %}{{ '[' + m.role + ']' + m.content + '<end>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}";
+const chat = (template: string | undefined = TEMPLATE) =>
+  createText({
+    tokenizer: byteTokenizer(),
+    tokenizerConfig: { eos_token: '<end>', chat_template: template }
+  });
+
+test('a completion is what follows the prompt in the rendered conversation, up to its end', () => {
+  const text = chat();
+  expect(text.decode(text.prompt([user('é?')]))).toBe('[user]é?\n[assistant]');
+  const answer = text.completion([user('é?')], 'Yes.');
+  expect(answer.at(-1)).toBe(256);
+  expect(text.decode(answer)).toBe('Yes.');
+  expect(text.eosTokenIds).toEqual([256]);
+  expect(text.vocabSize).toBe(257);
+});
+
+test('without a template text is continued: one message as it is, several set apart', () => {
+  const text = createText({ tokenizer: byteTokenizer(), tokenizerConfig: { eos_token: '<end>' } });
+  expect(text.hasTemplate).toBe(false);
+  expect(text.decode(text.prompt([user('Once upon')]))).toBe('Once upon');
+  expect(text.decode(text.completion([user('Once upon')], ' a time'))).toBe(' a time');
+  const turns: Message[] = [user('Hi'), { role: 'assistant', content: 'Hello' }, user('Bye')];
+  expect(text.decode(text.prompt(turns))).toBe('Hi\n\nHello\n\nBye\n\n');
+});
+
+test('streamed ids give whole characters and, together, the same text', () => {
+  const text = chat();
+  const said = 'naïve 🩻 ≤ 5 mm — ß';
+  const stream = text.stream();
+  const pieces = text.encode(said).map((id) => stream.push(id));
+  expect(pieces.join('') + stream.end()).toBe(said);
+  expect(pieces.join('')).not.toContain('\ufffd');
+  const broken = text.stream();
+  expect([broken.push(0xf0), broken.push(0x9f), broken.end()]).toEqual(['', '', '\ufffd']);
+});
+
+test('what cannot be used is said in one sentence', () => {
+  expect(() => createText({ tokenizer: {} })).toThrow(TextError);
+  expect(() => chat('{% for %}')).toThrow('The chat template cannot be read');
+  expect(() => chat("{{ raise_exception('no system role') }}").prompt([user('x')])).toThrow(
+    "The model's chat template refuses this conversation: no system role"
+  );
+  expect(() => checkFits(chat(), 100)).toThrow('it has 257 tokens, the model 100.');
+});
+
+test.skipIf(!present)('stories260k: the ids of llama2.c, and their text again', () => {
+  const text = storiesText();
+  for (const { text: said, ids } of linesOf('tiny-llm-stories260k/golden-tokens.jsonl')) {
+    expect(text.prompt([user(said)])).toEqual(ids);
+    const stream = text.stream();
+    const streamed =
+      ids
+        .slice(1)
+        .map((id: number) => stream.push(id))
+        .join('') + stream.end();
+    expect(streamed.trimStart()).toBe(text.decode(ids).trimStart());
+  }
+});
+
+const vocabularies: [string, string][] = [
+  ['gpt2/tokenizer.json.gz', 'ggml-vocab-gpt-2.gguf'],
+  ['derived/qwen2-tokenizer.json.gz', 'ggml-vocab-qwen2.gguf'],
+  ['derived/llama3-tokenizer.json.gz', 'ggml-vocab-llama-bpe.gguf']
+];
+test.skipIf(!present).each(vocabularies)('%s gives the golden ids', (file, golden) => {
+  const text = createText({ tokenizer: jsonOf(`tokenizers/${file}`) });
+  const inputs = bytes(`tokenizers/llama.cpp/${golden}.inp`).split('\n__ggml_vocab_test__\n');
+  const outputs = bytes(`tokenizers/llama.cpp/${golden}.out`).split('\n');
+  inputs.forEach((input, i) => {
+    const wanted = outputs[i]!.trim() ? outputs[i]!.trim().split(/\s+/).map(Number) : [];
+    expect([input, text.encode(input)]).toEqual([input, wanted]);
+  });
+});
+
+/** Vision models' templates take lists of parts where ours are text; the last is the template library's white space. */
+const BEYOND = /idefics3|llava_next|glm4moe_training/;
+
+test.skipIf(!present)('chat templates render as transformers renders them', () => {
+  const conversations = jsonOf('chat-templates/conversations.json');
+  const byName = (name: string) => conversations[name] ?? conversations.find((one: any) => one.name === name);
+  const special = { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>', pad_token: '<pad>' };
+  const wrong = new Set<string>();
+  let equal = 0;
+  for (const golden of linesOf('chat-templates/golden-renders.jsonl.gz')) {
+    const source = bytes(`chat-templates/${golden.template}`);
+    // The clock of the golden renders stands still, ours does not.
+    if (golden.text === undefined || source.includes('strftime_now') || BEYOND.test(golden.template))
+      continue;
+    const given = byName(golden.conversation);
+    try {
+      const rendered = chatTemplate(source, special)!(given.messages ?? given, golden.add_generation_prompt);
+      if (rendered === golden.text) equal++;
+      else wrong.add(`${golden.template} differs`);
+    } catch (error) {
+      wrong.add(`${golden.template} ${(error as Error).message.slice(0, 80)}`);
+    }
+  }
+  expect([...wrong]).toEqual([]);
+  expect(equal).toBeGreaterThan(800);
+});
