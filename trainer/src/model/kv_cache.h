@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <span>
-#include <vector>
 
 #include "model/weights.h"
 
@@ -17,15 +17,15 @@ class KvCache {
       : shape_(attention_shape(config)),
         prompt_rows_(prompt_tokens),
         own_rows_(samples * own_tokens),
-        prompt_(config.num_hidden_layers * prompt_rows_ * row_size()),
-        own_(config.num_hidden_layers * own_rows_ * row_size()) {}
+        prompt_(std::make_unique_for_overwrite<T[]>(config.num_hidden_layers * prompt_rows_ * row_size())),
+        own_(std::make_unique_for_overwrite<T[]>(config.num_hidden_layers * own_rows_ * row_size())) {}
 
   static int64_t bytes_per_token(const ModelConfig& config) {
     return config.num_hidden_layers * 2 * attention_shape(config).kv_cols() * static_cast<int64_t>(sizeof(T));
   }
 
-  Mat<T> prompt(int64_t layer) { return {prompt_.data() + layer * prompt_rows_ * row_size(), prompt_rows_, row_size()}; }
-  Mat<T> own(int64_t layer) { return {own_.data() + layer * own_rows_ * row_size(), own_rows_, row_size()}; }
+  Mat<T> prompt(int64_t layer) { return {prompt_.get() + layer * prompt_rows_ * row_size(), prompt_rows_, row_size()}; }
+  Mat<T> own(int64_t layer) { return {own_.get() + layer * own_rows_ * row_size(), own_rows_, row_size()}; }
 
   // Row i of rotated qkv becomes row rows[i] of `to`.
   void keep(Mat<const T> qkv, std::span<const int64_t> rows, Mat<T> to) const {
@@ -40,7 +40,7 @@ class KvCache {
 
   AttentionShape shape_;
   int64_t prompt_rows_, own_rows_;
-  std::vector<T> prompt_, own_;  // [layers, rows, 2 kv_cols]
+  std::unique_ptr<T[]> prompt_, own_;  // [layers, rows, 2 kv_cols]; a row is written before it is read
 };
 
 }  // namespace concord

@@ -6,19 +6,22 @@
 #include <numeric>
 
 #include "error.h"
+#include "io/files.h"
 #include "model/kv_cache.h"
 #include "model/random.h"
 #include "run/commands.h"
 #include "run/dataset.h"
 #include "run/device.h"
 #include "run/loaded_model.h"
+#include "run/memory.h"
 #include "run/sampling.h"
+#include "run/stop_tokens.h"
 
 namespace concord {
 namespace {
 
 constexpr int64_t kPromptTokens = 2048;        // through the layers at once
-constexpr int64_t kSamples = 64;               // advanced together, where one group does not ask for more
+constexpr int64_t kSamples = 128;              // advanced together, where one group does not ask for more
 constexpr int64_t kCacheBytes = int64_t{1} << 30;
 
 struct Sample {
@@ -36,12 +39,9 @@ class Generation {
  public:
   Generation(const GenerateArgs& args)
       : args_(args), model_(load_model(args.model, args.adapter)), file_(read_groups_for(model_, args.groups)),
-        cpu_(thread_count()), sampler_({args.temperature, args.top_p, args.top_k, args.min_p, args.repetition_penalty}) {
-    if (args.stop) {
-      stop_ = *args.stop;
-    } else {
-      stop_ = model_.config.eos_token_ids;
-    }
+        cpu_(thread_count()), stop_(args.stop ? *args.stop : model_stop_tokens(args.model, model_.config)) {
+    const SamplingOptions options{args.temperature, args.top_p, args.top_k, args.min_p, args.repetition_penalty};
+    samplers_.assign(cpu_.threads(), Sampler(options));
     check();
     plan();
   }
@@ -51,6 +51,7 @@ class Generation {
  private:
   void check() const;
   void plan();
+  int64_t cache_bytes(int64_t prompt_tokens, int64_t samples) const;
   int64_t wave_end(int64_t first) const;
   void wave(Decoder<float>& decoder, int64_t first, int64_t last);
   std::vector<Sample> prefill(Decoder<float>& decoder, KvCache<float>& cache, int64_t first, int64_t last);
@@ -62,7 +63,7 @@ class Generation {
   LoadedModel model_;
   Groups file_;
   Cpu cpu_;
-  Sampler sampler_;
+  std::vector<Sampler> samplers_;  // one per worker
   std::vector<int64_t> stop_;
   DecoderPlan plan_;
   int64_t own_tokens_ = 0;
@@ -96,6 +97,15 @@ void Generation::plan() {
   plan_.keys_max = longest;
   plan_.positions = std::min(longest + own_tokens_, model_.config.max_position_embeddings);
   plan_.lora_ranks = model_.lora_ranks();
+  const int64_t needed = cache_bytes(longest, args_.num_return_sequences), available = available_memory_bytes();
+  if (needed > available) {
+    out_of_memory("the keys and values of one group's samples need " + std::to_string(needed >> 20) + " MB and " +
+                  std::to_string(available >> 20) + " MB are free; lower --num-return-sequences or --max-new-tokens");
+  }
+}
+
+int64_t Generation::cache_bytes(int64_t prompt_tokens, int64_t samples) const {
+  return (prompt_tokens + samples * own_tokens_) * KvCache<float>::bytes_per_token(model_.config);
 }
 
 // Groups [first, end) go together: as many as fit the limits, one at least.
@@ -104,8 +114,8 @@ int64_t Generation::wave_end(int64_t first) const {
   for (; end < file_.n_groups(); end++) {
     tokens += file_.segment_length(file_.prompt_of(end));
     samples += args_.num_return_sequences;
-    const int64_t bytes = (tokens + samples * own_tokens_) * KvCache<float>::bytes_per_token(model_.config);
-    if (end > first && (tokens > kPromptTokens || samples > kSamples || bytes > kCacheBytes)) break;
+    const bool full = tokens > kPromptTokens || samples > kSamples || cache_bytes(tokens, samples) > kCacheBytes;
+    if (end > first && full) break;
   }
   return end;
 }
@@ -215,20 +225,24 @@ void Generation::advance(Decoder<float>& decoder, KvCache<float>& cache, std::ve
 }
 
 void Generation::sample(Decoder<float>& decoder, Mat<const float> hidden, std::vector<Sample*>& live) {
-  const int64_t vocab = model_.config.vocab_size;
-  logits_.resize(live.size() * vocab);
-  const Mat<float> logits(logits_.data(), static_cast<int64_t>(live.size()), vocab);
+  const auto n = static_cast<int64_t>(live.size()), vocab = model_.config.vocab_size;
+  logits_.resize(n * vocab);
+  const Mat<float> logits(logits_.data(), n, vocab);
   decoder.logits(hidden, logits);
-  for (size_t i = 0; i < live.size(); i++) {
+  cpu_.for_each(n, [&](int64_t i, int worker) {
     Sample& sample = *live[i];
-    const std::span<float> row(logits.row(static_cast<int64_t>(i)), vocab);
-    sample.seen.push_back(sampler_.pick(row, sample.seen, sample.random.uniform()));
-  }
+    sample.seen.push_back(samplers_[worker].pick({logits.row(i), static_cast<size_t>(vocab)}, sample.seen, sample.random.uniform()));
+  });
+  for (const Sample* sample : live)
+    if (sample->seen.back() < 0)
+      non_finite("the model's logits after " + std::to_string(sample->seen.size() - 1) + " tokens of group " +
+                 std::to_string(sample->group) + " are not finite; its weights or the adapter's are damaged");
 }
 
 }  // namespace
 
 int run_generate(const GenerateArgs& args) {
+  { AtomicFile probe(args.out); }  // a place that cannot be written to is told now, not after the work
   Generation generation(args);
   write_groups(args.out, generation.execute());
   return exit_done;

@@ -4,20 +4,39 @@
 #include <cmath>
 
 namespace concord {
+namespace {
+
+// Index of the largest; of equal ones the first. -1 where one is NaN or the largest is not finite.
+int32_t best_of(std::span<const float> logits) {
+  size_t best = 0;
+  for (size_t i = 0; i < logits.size(); i++) {
+    if (std::isnan(logits[i])) return -1;
+    if (logits[i] > logits[best]) best = i;
+  }
+  return std::isfinite(logits[best]) ? static_cast<int32_t>(best) : -1;
+}
+
+}  // namespace
 
 int32_t Sampler::pick(std::span<float> logits, std::span<const int32_t> seen, double uniform) {
   penalize(logits, seen);
-  if (options_.temperature == 0) return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  gather(logits);
-  truncate();
-  double total = 0;
-  for (const Candidate& c : candidates_) total += c.probability;
-  double left = uniform * total;
+  const int32_t best = best_of(logits);
+  if (options_.temperature == 0 || best < 0) return best;
+  candidates_.clear();
+  const double top = logits[best];
+  for (size_t i = 0; i < logits.size(); i++)
+    candidates_.push_back({static_cast<int32_t>(i), logits[i], std::exp((logits[i] - top) / options_.temperature)});
+  keep_top_k();
+  keep_top_p();
+  std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < options_.min_p; });
+  double left = uniform * total_weight();
+  int32_t chosen = best;  // where rounding leaves a remainder: the last that has any probability
   for (const Candidate& c : candidates_) {
-    left -= c.probability;
-    if (left < 0) return c.id;
+    if (c.weight > 0) chosen = c.id;
+    left -= c.weight;
+    if (left < 0) break;
   }
-  return candidates_.front().id;  // rounding left a remainder
+  return chosen;
 }
 
 // Once for each id, however often it was seen.
@@ -30,32 +49,31 @@ void Sampler::penalize(std::span<float> logits, std::span<const int32_t> seen) {
   for (const int32_t id : distinct_) logits[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
 }
 
-// The top-k candidates, best first, with their probabilities at the temperature.
-void Sampler::gather(std::span<const float> logits) {
-  candidates_.clear();
-  for (size_t i = 0; i < logits.size(); i++) candidates_.push_back({static_cast<int32_t>(i), logits[i], 0});
-  const auto better = [](const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; };
-  const size_t k = options_.top_k > 0 ? std::min<size_t>(options_.top_k, candidates_.size()) : candidates_.size();
-  std::partial_sort(candidates_.begin(), candidates_.begin() + k, candidates_.end(), better);
+void Sampler::keep_top_k() {
+  const auto k = static_cast<size_t>(options_.top_k);
+  if (k == 0 || k >= candidates_.size()) return;
+  std::partial_sort(candidates_.begin(), candidates_.begin() + options_.top_k, candidates_.end(), better);
   candidates_.resize(k);
-  double sum = 0;
-  for (Candidate& c : candidates_) {
-    c.probability = std::exp((static_cast<double>(c.logit) - candidates_.front().logit) / options_.temperature);
-    sum += c.probability;
-  }
-  for (Candidate& c : candidates_) c.probability /= sum;
 }
 
-void Sampler::truncate() {
-  if (options_.top_p < 1) {
-    double before = 0;
-    size_t kept = 0;
-    while (kept < candidates_.size() && (kept == 0 || before < options_.top_p)) before += candidates_[kept++].probability;
-    candidates_.resize(kept);
-  }
-  const double floor = options_.min_p * candidates_.front().probability;
-  const auto end = std::find_if(candidates_.begin(), candidates_.end(), [&](const Candidate& c) { return c.probability < floor; });
-  candidates_.erase(end, candidates_.end());
+void Sampler::keep_top_p() {
+  if (options_.top_p >= 1) return;
+  const double total = total_weight();
+  // Candidates below an equal share of 1 - top_p hold less than 1 - top_p together, so the set is full before it reaches
+  // them. Left out first, they need no sorting: of a large vocabulary few remain. (1 - 1e-9: sums round.)
+  const double share = (1 - options_.top_p) * total / static_cast<double>(candidates_.size()) * (1 - 1e-9);
+  std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < share; });
+  std::sort(candidates_.begin(), candidates_.end(), better);
+  double before = 0;
+  size_t kept = 0;
+  while (kept < candidates_.size() && (kept == 0 || before < options_.top_p * total)) before += candidates_[kept++].weight;
+  candidates_.resize(kept);
+}
+
+double Sampler::total_weight() const {
+  double total = 0;
+  for (const Candidate& c : candidates_) total += c.weight;
+  return total;
 }
 
 }  // namespace concord

@@ -1,5 +1,6 @@
 // From logits to a token, as transformers' generate does: repetition penalty, temperature, top-k, top-p, min-p, in that
 // order, each on what the one before left.
+// defines: SamplingOptions, Sampler
 #pragma once
 
 #include <cstdint>
@@ -20,22 +21,24 @@ class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options) : options_(options) {}
 
-  // `seen` are the ids of prompt and sample so far; `uniform` in [0, 1) decides. `logits` are changed. Equal logits: the
-  // smaller id is the better one.
+  // `seen` are the ids of prompt and sample so far; `uniform` in [0, 1) decides. `logits` are changed. Of equal logits the
+  // smaller id is the better one. -1: the logits hold NaN, or none of them is finite.
   int32_t pick(std::span<float> logits, std::span<const int32_t> seen, double uniform);
 
  private:
   struct Candidate {
     int32_t id;
     float logit;
-    double probability;
+    double weight;  // probability over that of the best
   };
+  static bool better(const Candidate& x, const Candidate& y) { return x.logit != y.logit ? x.logit > y.logit : x.id < y.id; }
   void penalize(std::span<float> logits, std::span<const int32_t> seen);
-  void gather(std::span<const float> logits);
-  void truncate();
+  void keep_top_k();
+  void keep_top_p();
+  double total_weight() const;
 
   SamplingOptions options_;
-  std::vector<Candidate> candidates_;  // best first
+  std::vector<Candidate> candidates_;  // by id, or best first after keep_top_k or keep_top_p
   std::vector<int32_t> distinct_;
 };
 

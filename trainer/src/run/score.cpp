@@ -1,8 +1,10 @@
 // concord-trainer score: log-probabilities of every completion, each prompt computed once for all of its completions.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "error.h"
+#include "io/files.h"
 #include "io/safetensors.h"
 #include "run/commands.h"
 #include "run/dataset.h"
@@ -58,6 +60,8 @@ void append(Scores& scores, const GroupView& view, const PackedBatch& batch, siz
       scores.token_logps.push_back(rows[r]);
       sum += rows[r];
     }
+    if (!std::isfinite(sum))
+      non_finite("the log-probability of segment " + std::to_string(packed.segment) + " is not finite; the weights of the model or the adapter are damaged");
     scores.logps.push_back(static_cast<float>(sum));
   }
 }
@@ -86,6 +90,7 @@ Scores score(const LoadedModel& model, const std::vector<GroupView>& views, cons
 }  // namespace
 
 int run_score(const ScoreArgs& args) {
+  { AtomicFile probe(args.out); }  // a place that cannot be written to is told now, not after the work
   const LoadedModel model = load_model(args.model, args.adapter);
   const Groups file = read_groups_for(model, args.groups);
   const std::vector<GroupView> views = unmasked_groups(file);
