@@ -1,0 +1,153 @@
+// The whole decoder: its gradient by central differences in double, for a frozen base with an adapter and for full
+// finetuning; and that packing, prompts shared and a cache change nothing.
+#include "check.h"
+#include "lora/lora.h"
+#include "model/decoder.h"
+#include "numeric.h"
+
+using namespace concord;
+
+namespace {
+
+ModelConfig small(bool tied) {
+  ModelConfig c;
+  c.model_type = "llama";
+  c.hidden_size = 8;
+  c.intermediate_size = 12;
+  c.num_hidden_layers = 2;
+  c.num_attention_heads = 4;
+  c.num_key_value_heads = 2;
+  c.head_dim = 2;
+  c.vocab_size = 11;
+  c.max_position_embeddings = 32;
+  c.tie_word_embeddings = tied;
+  return c;
+}
+
+const std::vector<int32_t> kPrompt = {3, 1, 4}, kFirst = {1, 5, 9}, kSecond = {2, 6}, kText = {5, 3, 5, 8};
+
+std::vector<GroupView> groups() {
+  GroupView pair{0, kPrompt, {{1, kFirst, {}, 1}, {2, kSecond, {}, 1}}};
+  GroupView text{1, {}, {{4, kText, {}, 1}}};
+  return {pair, text};
+}
+
+PackedBatch packed(const std::vector<GroupView>& views) {
+  std::vector<const GroupView*> pointers;
+  for (const auto& view : views) pointers.push_back(&view);
+  PackedBatch batch;
+  pack(pointers, batch);
+  return batch;
+}
+
+struct Model {
+  ModelConfig config;
+  Cpu cpu;
+  std::vector<double> weights, grads;
+  Lora<double> lora;
+  DecoderPlan plan;
+
+  explicit Model(bool tied) : config(small(tied)) {
+    Numbers numbers;
+    weights = numbers.vector(weight_layout(config).elements, 0.5);
+    AdapterConfig adapter_config;
+    adapter_config.r = 2;
+    adapter_config.lora_alpha = 3;
+    Adapter adapter = new_adapter(adapter_config, config);
+    for (auto& m : adapter.modules) {
+      for (float& v : m.a) v = static_cast<float>(numbers.random.uniform() - 0.5);
+      for (float& v : m.b) v = static_cast<float>(numbers.random.uniform() - 0.5);
+    }
+    lora = make_lora<double>(config, adapter, true);
+    plan.tokens_max = 16;
+    plan.keys_max = 8;
+    plan.positions = 16;
+    plan.lora_ranks = ranks_max(lora);
+    plan.backward = true;
+    plan.head_unit_gradients = true;
+  }
+};
+
+double loss(Model& m, const PackedBatch& batch, const std::vector<double>& coef, const Lora<double>* lora) {
+  Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+  decoder.forward(batch, lora);
+  std::vector<double> logp(batch.n_rows());
+  decoder.head_logps(batch, logp.data());
+  return weighted_sum(logp, coef);
+}
+
+}  // namespace
+
+TEST("full finetuning: the gradient of every weight, embeddings tied and not") {
+  for (const bool tied : {false, true}) {
+    Model m(tied);
+    const auto views = groups();
+    const PackedBatch batch = packed(views);
+    const std::vector<double> coef = Numbers().vector(batch.n_rows());
+    Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+    std::vector<double> grads(m.weights.size(), 0.0), logp(batch.n_rows());
+    WeightViews<double> views_of_grads = weight_views<double>(m.config, grads.data());
+    decoder.forward(batch, nullptr);
+    decoder.head_gradients(batch, coef.data(), logp.data(), &views_of_grads);
+    decoder.backward(batch, nullptr, &views_of_grads);
+    check_gradient(tied ? "tied" : "untied", m.weights, grads, [&] { return loss(m, batch, coef, nullptr); });
+  }
+}
+
+TEST("LoRA: the gradient of every A and B, layers kept and recomputed, head in one pass and in two") {
+  for (const bool recompute : {false, true}) {
+    for (const bool unit : {false, true}) {
+      Model m(false);
+      m.plan.recompute = recompute;
+      const auto views = groups();
+      const PackedBatch batch = packed(views);
+      const std::vector<double> coef = Numbers().vector(batch.n_rows());
+      Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+      std::vector<double> logp(batch.n_rows());
+      decoder.forward(batch, &m.lora);
+      if (unit) {
+        decoder.head_unit_gradients(batch, logp.data());
+        decoder.head_apply_coef(batch, coef.data());
+      } else {
+        decoder.head_gradients(batch, coef.data(), logp.data(), nullptr);
+      }
+      decoder.backward(batch, &m.lora, nullptr);
+      check_gradient("LoRA", m.lora.values, m.lora.grads, [&] { return loss(m, batch, coef, &m.lora); });
+    }
+  }
+}
+
+TEST("a shared prompt gives what prompt and completion alone give") {
+  Model m(false);
+  const auto views = groups();
+  const PackedBatch together = packed(views);
+  Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+  std::vector<double> shared(together.n_rows()), alone;
+  decoder.forward(together, &m.lora);
+  decoder.head_logps(together, shared.data());
+  for (const GroupView& view : views) {
+    for (const Completion& completion : view.completions) {
+      std::vector<int32_t> tokens(view.prompt.begin(), view.prompt.end());
+      tokens.insert(tokens.end(), completion.tokens.begin(), completion.tokens.end());
+      const std::vector<GroupView> one = {{0, {}, {{0, tokens, {}, 1}}}};
+      const PackedBatch batch = packed(one);
+      std::vector<double> logp(batch.n_rows());
+      decoder.forward(batch, &m.lora);
+      decoder.head_logps(batch, logp.data());
+      const size_t skipped = view.prompt.empty() ? 0 : view.prompt.size() - 1;
+      alone.insert(alone.end(), logp.begin() + static_cast<int64_t>(skipped), logp.end());
+    }
+  }
+  CHECK_EQ(alone.size(), shared.size());
+  for (size_t i = 0; i < alone.size(); i++) CHECK_NEAR(shared[i], alone[i], 1e-12);
+}
+
+TEST("memory is counted before it is taken") {
+  Model m(false);
+  Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+  DecoderPlan plan = m.plan;
+  plan.threads = m.cpu.threads();
+  int64_t predicted = 0;
+  for (const auto& part : Decoder<double>::memory_parts(m.config, plan)) predicted += part.second;
+  CHECK_EQ(predicted, decoder.memory_bytes());
+}
