@@ -33,14 +33,31 @@ export const limits = {
     buffered_bytes_max: 4 * 1_048_576,
     sockets_per_room_max: 50,
     sockets_per_user_and_room_max: 8,
-    sockets_max: 2_000
+    sockets_max: 2_000,
+    /** Frames that refer to edits still on their way, kept per socket until those are here. */
+    held_bytes_max: 512 * 1024,
+    /** One update may span so many clocks: typed and deleted characters count too. */
+    update_clocks_max: 262_144,
+    note_length_max: 20_000,
+    idle_seconds: 30,
+    recheck_seconds: 1
   },
   overview: {
     pairs_counted_max: 5_000
   },
+  preview: {
+    /** WebAssembly holds 4 GiB, and weights in float32 share it with the cache and with what is being loaded. */
+    parameters_max: 700_000_000,
+    part_bytes_max: 64 * 1_048_576
+  },
   runs: {
     heartbeat_seconds: 5,
-    stale_seconds: 30,
-    resume_attempts_max: 2
+    /** Times that a trainer which ended without a word is started again at its last checkpoint. */
+    resume_attempts_max: 2,
+    inspect_seconds_max: 60,
+    /** After that a trainer that was asked to stop is killed. */
+    cancel_seconds_max: 60,
+    /** Of the trainer's log, as much as is shown. */
+    log_bytes_max: 65_536
   }
 } as const;

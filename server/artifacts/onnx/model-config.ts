@@ -17,7 +17,6 @@ export interface ModelConfig {
   mlp_bias: boolean;
   /** Radians that each pair of a head's dimensions turns with each position. */
   rope_frequencies: number[];
-  eos_token_ids: number[];
 }
 
 /** The sentence names the key; its reader adds the model. */
@@ -58,8 +57,7 @@ export function parseModelConfig(json: Json): ModelConfig {
     tie_word_embeddings: json.tie_word_embeddings === true,
     attention_bias: json.attention_bias === true,
     mlp_bias: json.mlp_bias === true,
-    rope_frequencies: ropeFrequencies(json, head_dim, max_position_embeddings),
-    eos_token_ids: [json.eos_token_id ?? []].flat().filter((id) => Number.isInteger(id)) as number[]
+    rope_frequencies: ropeFrequencies(json, head_dim, max_position_embeddings)
   };
 }
 

@@ -15,7 +15,6 @@ export const PreviewManifest = z.object({
   num_key_value_heads: z.number().int(),
   head_dim: z.number().int(),
   max_position_embeddings: z.number().int(),
-  eos_token_ids: z.array(z.number().int()),
   /** Every linear layer that an adapter may change. */
   linears: z.array(z.object({ module: z.string(), in: z.number().int(), out: z.number().int() }))
 });
