@@ -15,9 +15,10 @@ struct Ran {
 };
 
 inline std::string quoted(const std::string& text) {
-  std::string q = "'";
+  std::string q(1, '\'');
   for (const char c : text) q += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return q + "'";
+  q.push_back('\'');
+  return q;
 }
 
 // `environment` stands before the command: "CONCORD_THREADS=1".
