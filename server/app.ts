@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { artifactsForRuns, createArtifacts } from './artifacts/index.ts';
 import { createAuth, ensureBootstrapOwner, type Actor } from './auth/index.ts';
 import { api as authApi } from './auth/index.ts';
 import type { Config } from './config.ts';
@@ -16,6 +17,9 @@ import { createMetrics } from './net/metrics.ts';
 import { createRouter } from './net/router.ts';
 import { api as overviewApi } from './overview.ts';
 import { api as pairsApi } from './pairs/index.ts';
+import { createRankings } from './rankings/index.ts';
+import { createRooms } from './rooms/index.ts';
+import { createRuns } from './runs/index.ts';
 import type { Services } from './services.ts';
 import { intoTasks } from './sink.ts';
 import { api as tasksApi } from './tasks/index.ts';
@@ -78,17 +82,28 @@ async function compose(
   closing.push(() => intake.close());
   await jobs.start();
   closing.push(() => jobs.stop());
+  const rooms = createRooms(services);
+  closing.push(() => rooms.close());
+  const rankings = createRankings(services, rooms);
+  const runs = createRuns(services, artifactsForRuns(services));
+  await runs.ensureDemoModel();
+  runs.start();
+  closing.push(() => runs.close());
+  const artifacts = createArtifacts(services);
 
-  const rooms = [authApi, intake.api, tasksApi, pairsApi, datasetsApi, overviewApi];
+  const apis = [
+    ...[authApi, intake.api, tasksApi, rooms.api, rankings.api],
+    ...[pairsApi, datasetsApi, runs.api, artifacts.api, overviewApi]
+  ];
   return {
     config,
-    api: createRouter(services, rooms),
+    api: createRouter(services, apis),
     authentication: (request) => auth.handle(request),
     actor: (headers) => auth.actor(headers),
     hasAccounts: () => auth.hasAccounts(),
     health: () => health(services),
-    metrics: createMetrics({}),
-    upgrade: (_request, socket) => socket.destroy(),
+    metrics: createMetrics(rooms.gauges),
+    upgrade: rooms.upgrade,
     close
   };
 }

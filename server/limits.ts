@@ -59,5 +59,9 @@ export const limits = {
     cancel_seconds_max: 60,
     /** Of the trainer's log, as much as is shown. */
     log_bytes_max: 65_536
+  },
+  artifacts: {
+    /** What a ZIP archive can say without its 64-bit extension. */
+    zip_bytes_max: 2 ** 32 - 1
   }
 } as const;

@@ -5,8 +5,7 @@ import { appendAudit } from '../audit/index.ts';
 import { Fault } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import type { Services } from '../services.ts';
-import { lockTask, revealTask } from '../tasks/index.ts';
-import { seesOthers } from './sight.ts';
+import { lockTask, revealTask, seesOthers } from '../tasks/index.ts';
 import { checkTiers, hashOf, submit, taskOrFault, type BallotRooms } from './submit.ts';
 import { addVersion, rankingJson, rankingsOf, type RankingRow } from './versions.ts';
 

@@ -12,6 +12,7 @@ import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
 export { countLeft, hasRanked, judgesIn, noteRanked } from './leases.ts';
+export { seesOthers } from './sight.ts';
 
 const readerOf = ({ actor, project }: Call): Reader => ({ userId: actor.id, role: project.role });
 

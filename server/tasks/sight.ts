@@ -1,5 +1,6 @@
 import type { Call } from '../net/route.ts';
-import { hasRanked, judgesIn, type TaskRecord } from '../tasks/index.ts';
+import { hasRanked, judgesIn } from './leases.ts';
+import type { TaskRecord } from './task.ts';
 
 /**
  * Whether the caller may see others' judgements of a task. Reviewers: after its reveal, where they judged it. In a
@@ -7,7 +8,7 @@ import { hasRanked, judgesIn, type TaskRecord } from '../tasks/index.ts';
  * that they judge themselves, whose reveal they await like everyone.
  */
 export async function seesOthers(
-  { services: { db }, actor, project }: Call,
+  { services: { db }, actor, project }: Pick<Call, 'services' | 'actor' | 'project'>,
   task: TaskRecord
 ): Promise<boolean> {
   const revealed = task.revealedAt !== null;
