@@ -9,6 +9,19 @@ const names: Record<Role, () => string> = {
   viewer: m.role_viewer
 };
 
+const may: Record<Role, () => string> = {
+  owner: m.work_members_can_owner,
+  engineer: m.work_members_can_engineer,
+  adjudicator: m.work_members_can_adjudicator,
+  reviewer: m.work_members_can_reviewer,
+  viewer: m.work_members_can_viewer
+};
+
+/** What a role may do, in a sentence. */
+export function roleMay(role: Role): string {
+  return may[role]();
+}
+
 export function roleName(role: Role): string {
   return names[role]();
 }
