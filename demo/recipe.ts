@@ -1,0 +1,108 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createText, type Text } from '../src/lib/text/index.ts';
+import { trainBpe } from './bpe.ts';
+import { examples, scenarios, TASKS_FROM, tokenizerTexts } from './corpus.ts';
+import { halve } from './halve.ts';
+import { sampleTasks } from './tasks.ts';
+import { SPECIAL, tokenizerConfig, tokenizerJson } from './tokenizer.ts';
+import { trainerIn, type Trainer } from './trainer.ts';
+
+/** Everything that decides what the demo's base model and its tasks are. */
+export interface Recipe {
+  seed: number;
+  /** Prompts to learn from, and noisy completions of each. */
+  examples: number;
+  completions: number;
+  tokenizerExamples: number;
+  tokens: number;
+  config: Record<string, number>;
+  training: Record<string, unknown>;
+  tasks: number;
+}
+
+export const RECIPE: Recipe = {
+  seed: 20261124,
+  examples: 36_000,
+  completions: 2,
+  tokenizerExamples: 6_000,
+  tokens: 2048,
+  config: {
+    ...{ hidden_size: 192, intermediate_size: 512, num_hidden_layers: 5 },
+    ...{ num_attention_heads: 6, num_key_value_heads: 2, max_position_embeddings: 512 }
+  },
+  training: {
+    ...{ learning_rate: 2e-3, lr_scheduler_type: 'cosine', warmup_ratio: 0.03 },
+    ...{ adam_beta2: 0.98, weight_decay: 0.01, groups_per_step: 24, num_train_epochs: 1, save_steps: 500 }
+  },
+  tasks: 40
+};
+
+/** Makes the demo's base model and tasks under `out`. */
+export async function cook(recipe: Recipe, out: string, trainer: Trainer): Promise<void> {
+  const model = join(out, 'model');
+  await mkdir(model, { recursive: true });
+  const text = await writeTokenizer(recipe, model);
+  const train_file = await trainer.groups(
+    'train.safetensors',
+    examples(recipe.examples, recipe.completions, recipe.seed).map(({ prompt, completions }) => {
+      const messages = [{ role: 'user' as const, content: prompt }];
+      return {
+        prompt: text.prompt(messages),
+        completions: completions.map((answer) => text.completion(messages, answer))
+      };
+    })
+  );
+  const model_name_or_path = await trainer.init(modelConfig(recipe, text), recipe.seed);
+  const trained = await trainer.train('base', {
+    ...{ model_name_or_path, train_file, objective: 'sft', finetuning_type: 'full', seed: recipe.seed },
+    ...recipe.training
+  });
+  await halve(trained, model);
+  const tasks = await sampleTasks(trainer, model, text, scenarios(TASKS_FROM, recipe.tasks), recipe.seed);
+  await writeFile(join(out, 'tasks.jsonl'), tasks.map((task) => `${JSON.stringify(task)}\n`).join(''));
+}
+
+async function writeTokenizer(
+  { seed, tokenizerExamples, tokens, config }: Recipe,
+  folder: string
+): Promise<Text> {
+  const vocabulary = trainBpe(tokenizerTexts(tokenizerExamples, seed), tokens - SPECIAL.length);
+  const files = {
+    'tokenizer.json': tokenizerJson(vocabulary),
+    'tokenizer_config.json': tokenizerConfig(config.max_position_embeddings!),
+    'generation_config.json': {
+      ...{ eos_token_id: 1, pad_token_id: 0, do_sample: true, temperature: 0.7, max_new_tokens: 160 }
+    }
+  };
+  for (const [name, content] of Object.entries(files))
+    await writeFile(join(folder, name), `${JSON.stringify(content)}\n`);
+  return readText(folder);
+}
+
+export async function readText(folder: string): Promise<Text> {
+  const json = async (name: string) => JSON.parse(await readFile(join(folder, name), 'utf8')) as unknown;
+  return createText({
+    tokenizer: await json('tokenizer.json'),
+    tokenizerConfig: await json('tokenizer_config.json'),
+    generationConfig: await json('generation_config.json')
+  });
+}
+
+const modelConfig = ({ config }: Recipe, text: Text) => ({
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  ...config,
+  vocab_size: text.vocabSize,
+  ...{ hidden_act: 'silu', rms_norm_eps: 1e-5, rope_theta: 10_000, initializer_range: 0.02 },
+  ...{ tie_word_embeddings: true, attention_bias: false, mlp_bias: false },
+  ...{ bos_token_id: null, eos_token_id: 1, pad_token_id: 0 },
+  torch_dtype: 'float32'
+});
+
+if (import.meta.main) {
+  const out = fileURLToPath(new URL('.', import.meta.url));
+  await cook(RECIPE, out, await trainerIn(join(tmpdir(), 'concord-demo-recipe')));
+}
