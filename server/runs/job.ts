@@ -1,0 +1,96 @@
+import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Hyperparameters, Objective } from '#wire/run.ts';
+import type { Config } from '../config.ts';
+import { findDataset, readRows } from '../datasets/index.ts';
+import type { Database, Queryable } from '../db/index.ts';
+import { writeGroups } from './groups-file.ts';
+import { jobOf, refuseKey, stepsOf } from './hyperparameters.ts';
+import { modelFolder, readText } from './model-folder.ts';
+import { findModel, type ModelRow } from './models.ts';
+import { runFolder, type RunRow } from './rows.ts';
+import { inspect, TrainerRefusal } from './trainer.ts';
+
+/** Why a run cannot go on, in a sentence for people. */
+export class RunFailure extends Error {}
+
+/** Adapters are a later room's; it is handed in by the composition root. */
+export type FindAdapter = (
+  db: Queryable,
+  id: string
+) => Promise<{ id: string; projectId: string; modelId: string; folder: string } | null>;
+
+/** Has the trainer read the job as it will be, so that a wrong value is refused while the person is still there. */
+export async function checkJob(
+  config: Config,
+  runId: string,
+  given: {
+    objective: Objective;
+    hyperparameters: Hyperparameters;
+    model: ModelRow;
+    hasEval: boolean;
+    parent: string | null;
+    reference: string | null;
+  }
+): Promise<void> {
+  const folder = runFolder(config, runId);
+  const model = modelFolder(config, given.model.path);
+  const job = jobOf(given.objective, given.hyperparameters, { ...given, folder, model }, 1);
+  await mkdir(folder, { recursive: true });
+  try {
+    const file = join(folder, 'job.json');
+    await writeFile(file, JSON.stringify(job));
+    await inspect(config, ['--model', model, '--job', file]);
+  } catch (error) {
+    if (error instanceof TrainerRefusal)
+      throw refuseKey(`hyperparameters: ${error.message.replace(/^\S*job\.json: /, '')}.`);
+    throw error;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Writes the files of a run: tokens of the dataset's two splits and the job. Again: the same bytes. */
+export async function prepare(
+  { config, db }: { config: Config; db: Database },
+  findAdapter: FindAdapter,
+  row: RunRow
+): Promise<void> {
+  const folder = runFolder(config, row.id);
+  const dataset = await findDataset(db, row.datasetId);
+  const base = await findModel(db, row.modelId);
+  if (!dataset || !base) throw new RunFailure('The dataset or the model of this run is no longer there.');
+  const model = modelFolder(config, base.path);
+  await mkdir(folder, { recursive: true });
+  const text = await readText(model);
+  const write = (split: 'train' | 'eval') =>
+    writeGroups(join(folder, `${split}.safetensors`), readRows(db, row.datasetId, split), {
+      text,
+      objective: row.objective
+    });
+  const train = await write('train');
+  if (!train.groups) throw new RunFailure('The dataset has no rows to train on; freeze one with more pairs.');
+  const held = await write('eval');
+  const folderOf = async (id: string | null | undefined) =>
+    id ? ((await findAdapter(db, id))?.folder ?? null) : null;
+  const files = {
+    ...{ folder, model, hasEval: held.groups > 0 },
+    parent: await folderOf(row.parentAdapterId),
+    reference: await folderOf(row.hyperparameters.reference_adapter as string | null | undefined)
+  };
+  const steps = stepsOf(row.hyperparameters, train.groups);
+  const job = jobOf(row.objective, row.hyperparameters, files, steps);
+  await writeWhole(join(folder, 'job.json'), JSON.stringify(job, null, 2) + '\n');
+}
+
+async function writeWhole(path: string, text: string): Promise<void> {
+  const part = `${path}.part`;
+  const file = await open(part, 'w', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(part, path);
+}

@@ -1,0 +1,144 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { isAbsolute, join, sep } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { ModelFacts } from '#wire/model.ts';
+import { checkFits, createText, TextError, type Text } from '../../src/lib/text/index.ts';
+import type { Config } from '../config.ts';
+import { Fault } from '../net/fault.ts';
+import { inspect, TrainerRefusal } from './trainer.ts';
+
+/** The path under which the base that comes with the repository is registered. */
+export const DEMO = 'demo';
+
+const refuse = (detail: string) => new Fault(422, 'bad_model', detail);
+
+/** Absolute folder of a registered model. */
+export function modelFolder(config: Config, path: string): string {
+  return path === DEMO ? join(config.root, 'demo/model') : join(config.modelsDir, path);
+}
+
+/** Checks a path that a person gave: relative, inside the models folder also after symbolic links, a folder. */
+export async function checkPath(config: Config, path: string): Promise<void> {
+  const parts = path.split('/');
+  if (
+    isAbsolute(path) ||
+    path.includes('\\') ||
+    path.includes('\0') ||
+    parts.some((part) => /^\.*$/.test(part))
+  )
+    throw refuse(
+      'path: name a folder inside CONCORD_MODELS_DIR, like "llama-3.2-1b", without "..", "\\" or a leading "/".'
+    );
+  const folder = modelFolder(config, path);
+  const real = await realpath(folder).catch(() => null);
+  if (real === null || !(await stat(real)).isDirectory())
+    throw refuse(`path: there is no folder "${path}" in CONCORD_MODELS_DIR; copy the model there first.`);
+  const home = await realpath(config.modelsDir);
+  await checkInside(home, real, path);
+  for (const name of await readdir(real))
+    await checkInside(home, await realpath(join(real, name)), `${path}/${name}`);
+}
+
+async function checkInside(home: string, real: string, path: string): Promise<void> {
+  if (!real.startsWith(home + sep))
+    throw refuse(
+      `path: "${path}" is a link that leads out of CONCORD_MODELS_DIR; copy the model there instead.`
+    );
+}
+
+export interface ModelReading {
+  facts: ModelFacts;
+  sha256: string;
+}
+
+/** What a model's folder holds: the trainer's word on the weights, ours on the tokenizer. Throws Fault 422. */
+export async function readModel(config: Config, path: string): Promise<ModelReading> {
+  const folder = modelFolder(config, path);
+  const { architecture, parameters } = await inspectModel(config, folder);
+  const text = await readText(folder);
+  try {
+    checkFits(text, architecture.vocab_size);
+  } catch (error) {
+    throw refuse((error as TextError).message);
+  }
+  const facts: ModelFacts = {
+    model_type: architecture.model_type,
+    parameters,
+    vocab_size: architecture.vocab_size,
+    hidden_size: architecture.hidden_size,
+    num_hidden_layers: architecture.num_hidden_layers,
+    max_position_embeddings: architecture.max_position_embeddings,
+    dtype: architecture.dtype,
+    bytes: await weightBytes(folder),
+    has_chat_template: text.hasTemplate
+  };
+  return { facts, sha256: await hashFolder(folder) };
+}
+
+interface Inspection {
+  architecture: Omit<ModelFacts, 'parameters' | 'bytes' | 'has_chat_template'>;
+  parameters: number;
+}
+
+async function inspectModel(config: Config, folder: string): Promise<Inspection> {
+  try {
+    return (await inspect(config, ['--model', folder])) as Inspection;
+  } catch (error) {
+    if (error instanceof TrainerRefusal) throw refuse(`The model cannot be used: ${error.message}.`);
+    throw error;
+  }
+}
+
+/** The model's tokenizer and chat template. Throws Fault 422. */
+export async function readText(folder: string): Promise<Text> {
+  const json = async (name: string) => {
+    const text = await readFile(join(folder, name), 'utf8').catch(() => undefined);
+    try {
+      return text === undefined ? undefined : (JSON.parse(text) as unknown);
+    } catch {
+      throw refuse(`${name} of the model is not JSON; copy the file again.`);
+    }
+  };
+  const tokenizer = await json('tokenizer.json');
+  if (tokenizer === undefined)
+    throw refuse(
+      'The model has no tokenizer.json; save its tokenizer with transformers (fast tokenizer) beside the weights.'
+    );
+  try {
+    return createText({
+      tokenizer,
+      tokenizerConfig: await json('tokenizer_config.json'),
+      chatTemplate: await readFile(join(folder, 'chat_template.jinja'), 'utf8').catch(() => undefined),
+      generationConfig: await json('generation_config.json'),
+      modelConfig: await json('config.json')
+    });
+  } catch (error) {
+    if (error instanceof TextError) throw refuse(error.message);
+    throw error;
+  }
+}
+
+/** The files that make the model what it is; a README or a picture beside them does not. */
+async function modelFiles(folder: string): Promise<string[]> {
+  const names = await readdir(folder);
+  return names.filter((name) => /\.(safetensors|json|jinja)$/.test(name)).sort();
+}
+
+async function weightBytes(folder: string): Promise<number> {
+  const weights = (await modelFiles(folder)).filter((name) => name.endsWith('.safetensors'));
+  const sizes = await Promise.all(weights.map(async (name) => (await stat(join(folder, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** One hash for the folder: that of the lines `sha256  name`, as sha256sum prints them. */
+export async function hashFolder(folder: string): Promise<string> {
+  const all = createHash('sha256');
+  for (const name of await modelFiles(folder)) {
+    const one = createHash('sha256');
+    await pipeline(createReadStream(join(folder, name)), one);
+    all.update(`${one.digest('hex')}  ${name}\n`);
+  }
+  return all.digest('hex');
+}

@@ -1,0 +1,104 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { constants, setPriority } from 'node:os';
+import { basename, join } from 'node:path';
+import type { Config } from '../config.ts';
+import { limits } from '../limits.ts';
+import { Fault } from '../net/fault.ts';
+import { isAlive, startOf, type ProcessId } from './process.ts';
+
+/** What the trainer said on stderr when it refused, without its name, code and paths. */
+export class TrainerRefusal extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export const LOG = 'trainer.log';
+const LAST_LINE = /^concord-trainer: (.*) \((\w+)\)$/;
+
+function requireTrainer({ trainer }: Config): void {
+  if (existsSync(trainer)) return;
+  throw new Fault(
+    503,
+    'no_trainer',
+    'The trainer is not built on this server; build it as the README says, or name it in CONCORD_TRAINER.'
+  );
+}
+
+/** Runs `inspect` and answers its JSON; what it refuses is thrown as TrainerRefusal. */
+export async function inspect(config: Config, args: string[]): Promise<unknown> {
+  requireTrainer(config);
+  const child = spawn(config.trainer, ['inspect', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: limits.runs.inspect_seconds_max * 1_000,
+    killSignal: 'SIGKILL'
+  });
+  let said = '';
+  let refused = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (refused = (refused + text).slice(-8_000)));
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code === 0) return JSON.parse(said);
+  const refusal = refusalIn(config, refused);
+  if (refusal) throw refusal;
+  throw new TrainerRefusal('failed', 'The trainer could not read the model; its files may be damaged.');
+}
+
+/** Starts training in a session of its own, so that it goes on when this server ends, whatever ends it. */
+export async function startTraining(config: Config, folder: string): Promise<ProcessId> {
+  requireTrainer(config);
+  const log = await open(join(folder, LOG), 'a', 0o600);
+  try {
+    const child = spawn(config.trainer, ['train', join(folder, 'job.json')], {
+      cwd: folder,
+      detached: true,
+      stdio: ['ignore', 'ignore', log.fd]
+    });
+    await once(child, 'spawn');
+    const trainer = { pid: child.pid!, start: startOf(child.pid!) ?? 'gone' };
+    stepBack(trainer);
+    child.unref();
+    return trainer;
+  } finally {
+    await log.close();
+  }
+}
+
+/** People rank on the same machine: training takes what they leave. */
+function stepBack({ pid }: ProcessId): void {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It has ended already, which is found out where it is followed.
+  }
+}
+
+/** Nothing where it is no longer there. */
+export function signalTrainer(trainer: ProcessId | null, signal: 'SIGTERM' | 'SIGKILL'): void {
+  try {
+    if (trainer && isAlive(trainer)) process.kill(trainer.pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** The trainer's last sentence in what it wrote to stderr, if it ended with one. */
+export function refusalIn(config: Config, stderr: string): TrainerRefusal | null {
+  const last = LAST_LINE.exec(stderr.trimEnd().split('\n').at(-1) ?? '');
+  return last && new TrainerRefusal(last[2]!, withoutPaths(config, last[1]!));
+}
+
+/** Absolute paths of this machine are nobody's business: only the last part of each stays. */
+export function withoutPaths({ dataDir, modelsDir, root }: Config, text: string): string {
+  const folders = [modelsDir, dataDir, root].sort((a, b) => b.length - a.length);
+  const plain = folders.reduce((said, folder) => said.replaceAll(`${folder}/`, ''), text);
+  return plain
+    .replace(/\bruns\/run_[\w-]+\//g, '')
+    .replace(/(?<![\w.-])\/(?:[^\s:;,"'()/]+\/)+[^\s:;,"'()/]+/g, (path) => basename(path));
+}
