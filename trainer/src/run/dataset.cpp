@@ -123,6 +123,15 @@ std::vector<std::vector<TrainPair>> pairs_by_group(const Groups& file, DatasetRe
 
 }  // namespace
 
+int64_t resolve_max_length(const Job& job, const ModelConfig& config) {
+  const int64_t limit = config.max_position_embeddings;
+  if (job.max_length > limit) {
+    bad_input(job.file + ": max_length " + std::to_string(job.max_length) + " is more than the model's " +
+              std::to_string(limit) + " (max_position_embeddings)");
+  }
+  return job.max_length > 0 ? job.max_length : limit;
+}
+
 Dataset load_dataset(const std::string& path, Objective objective, TruncationMode mode, int64_t max_length, int64_t vocab_size) {
   Dataset data;
   data.file = std::make_unique<Groups>(read_groups(path));

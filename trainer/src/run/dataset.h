@@ -41,6 +41,9 @@ struct Dataset {
   int64_t longest_sequence_tokens = 0;  // prompt + completion
 };
 
+// The job's max_length, or the model's max_position_embeddings where it gives none; Failure(2) if it is more than that.
+int64_t resolve_max_length(const Job& job, const ModelConfig& config);
+
 // Reads, checks ids against the vocabulary, truncates as the job says. `max_length` is resolved (never 0).
 Dataset load_dataset(const std::string& path, Objective objective, TruncationMode mode, int64_t max_length, int64_t vocab_size);
 

@@ -70,8 +70,17 @@ EventLog::~EventLog() {
 void EventLog::emit(std::string_view name, Json::Object fields) {
   fields.insert(fields.begin(), {{"event", name}, {"time", unix_seconds()}});
   const std::string line = to_text(Json(std::move(fields))) + '\n';
-  if (const int error = write_all(fd, line)) throw_io_error(error, "write", path);
+  const int error = write_all(fd, line);
   if (stdout_open && write_all(STDOUT_FILENO, line) != 0) stdout_open = false;
+  if (error != 0) throw_io_error(error, "write", path);
+}
+
+void EventLog::emit_error(Json::Object fields) {
+  try {
+    emit("error", std::move(fields));
+  } catch (const Failure&) {
+    // A full disk is what it was to report; stdout and stderr have it.
+  }
 }
 
 void EventLog::sync() {

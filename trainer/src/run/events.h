@@ -17,6 +17,8 @@ struct EventLog {
 
   // One line `{"event": name, "time": unix seconds, ...fields}`. A reader that went away (EPIPE) never stops training; a full disk is Failure(5).
   void emit(std::string_view name, Json::Object fields);
+  // What ended the run; never throws, as something worse is already under way.
+  void emit_error(Json::Object fields);
   // Flushes the file to the disk: at checkpoints and at the end.
   void sync();
 

@@ -45,6 +45,11 @@ std::string megabytes(int64_t bytes) { return std::to_string((bytes + (1 << 20) 
 
 }  // namespace
 
+void MemoryNeed::cover(const Dataset& data) {
+  largest_group_tokens = std::max(largest_group_tokens, data.largest_group_tokens);
+  longest_sequence_tokens = std::max(longest_sequence_tokens, data.longest_sequence_tokens);
+}
+
 MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes) {
   const int64_t wanted = job.micro_batch_tokens > 0 ? job.micro_batch_tokens : kMicroBatchTokens;
   const auto fits = [&](const MemoryPlan& plan) { return plan.total_bytes <= available_bytes; };
@@ -59,6 +64,11 @@ MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNe
     if (fits(plan)) return plan;
   }
   const MemoryPlan least = plan_for(job, config, need, 1, may_recompute);
+  if (fits(least)) {
+    out_of_memory("out of memory: micro_batch_tokens " + std::to_string(wanted) + " needs " +
+                  megabytes(plan_for(job, config, need, wanted, may_recompute).total_bytes) + " and " + megabytes(available_bytes) +
+                  " are free; lower it, or leave it out to have it chosen");
+  }
   std::string message = "out of memory: this job needs " + megabytes(least.total_bytes) + " at least and " +
                         megabytes(available_bytes) + " are free";
   int64_t tokens = need.largest_group_tokens;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "model/decoder.h"
-#include "run/job.h"
+#include "run/dataset.h"
 
 namespace concord {
 
@@ -20,6 +20,8 @@ struct MemoryNeed {
   int64_t trainable = 0;          // each with gradient and two moments
   int64_t largest_group_tokens = 0, longest_sequence_tokens = 0;
   int64_t lora_ranks = 0;         // DecoderPlan::lora_ranks
+
+  void cover(const Dataset& data);  // its largest group and longest sequence
 };
 
 // Keeps activations if they fit, else recomputes them layer by layer, else shrinks the micro-batch to the largest group;

@@ -6,6 +6,7 @@
 #include "error.h"
 #include "io/safetensors.h"
 #include "run/sha256.h"
+#include "run/signals.h"
 
 namespace concord {
 namespace {
@@ -70,12 +71,14 @@ void compute_reference(ReferenceCache& cache, const Dataset& data, Decoder<float
   for (const TrainGroup& group : data.groups) views.push_back(&group.view);
   std::vector<float> logps;
   for_micro_batches(views, micro_batch_tokens, [&](const PackedBatch& batch) {
+    if (pending_signal() != 0) return;
     decoder.forward(batch, lora);
     logps.resize(batch.n_rows());
     decoder.head_logps(batch, logps.data());
     const std::vector<double> sums = sequence_logps(batch, logps);
     for (size_t c = 0; c < sums.size(); c++) cache.by_segment[batch.completions[c].segment] = sums[c];
   });
+  if (pending_signal() != 0) return;
   try {
     const TensorOut tensor{"reference_logps", DType::F64, {data.file->n_segments()}, cache.by_segment.data()};
     write_safetensors(cache.path, {tensor}, {{"format", "reference.v1"}});

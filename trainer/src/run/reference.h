@@ -21,6 +21,7 @@ ReferenceCache find_reference(const Dataset& data, const std::string& data_path,
                               const Lora<float>* lora);
 
 // Runs the reference over every group and writes the cache. A folder that cannot be written costs only the cache; said on stderr.
+// Breaks off at a pending signal; then neither cache nor file is of use.
 void compute_reference(ReferenceCache& cache, const Dataset& data, Decoder<float>& decoder, const Lora<float>* lora,
                        int64_t micro_batch_tokens);
 

@@ -1,4 +1,4 @@
-// SIGTERM and SIGINT set a flag; the training loop looks at it after every step, checkpoints and exits 143 or 130.
+// SIGTERM and SIGINT set a flag; the training loop looks at it between micro-batches, checkpoints and exits 143 or 130.
 #pragma once
 
 namespace concord {

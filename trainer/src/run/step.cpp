@@ -1,6 +1,7 @@
 #include "run/step.h"
 
 #include "loss/sft.h"
+#include "run/signals.h"
 
 namespace concord {
 
@@ -46,6 +47,7 @@ StepStats StepRunner::run(const Dataset& data, std::span<const int64_t> groups, 
   for (const int64_t g : groups) sizes.push_back(data.groups[g].view.tokens());
   size_t begin = 0;
   for (const size_t end : micro_batch_ends(sizes, micro_batch_tokens_)) {
+    if (pending_signal() != 0) break;
     micro_batch(data, groups.subspan(begin, end - begin), reference, learn, weight_sum, stats);
     begin = end;
   }

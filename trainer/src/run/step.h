@@ -36,7 +36,8 @@ class StepRunner {
       : trainee_(trainee), job_(job), micro_batch_tokens_(micro_batch_tokens) {}
 
   // `groups` index data.groups. `reference` holds log-probabilities by segment of the file (DPO). With `learn`, gradients
-  // of the mean loss over all these groups are added to the trainee's.
+  // of the mean loss over all these groups are added to the trainee's. Breaks off at a pending signal; then its numbers
+  // are those of a part, and the caller throws them away.
   StepStats run(const Dataset& data, std::span<const int64_t> groups, const std::vector<double>& reference, bool learn);
 
  private:
