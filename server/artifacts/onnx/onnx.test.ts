@@ -6,6 +6,9 @@ import * as ort from 'onnxruntime-web/wasm';
 import { afterAll, expect, test } from 'vitest';
 import { readAdapter } from '../../../src/lib/preview/adapter.ts';
 import { Decoder, type AdapterInputs, type Shapes } from '../../../src/lib/preview/decoder.ts';
+import { generate, type Generation } from '../../../src/lib/preview/generate.ts';
+import type { Ended } from '../../../src/lib/preview/protocol.ts';
+import { createText } from '../../../src/lib/text/index.ts';
 import {
   fromFloat32,
   readSafetensorsHeader,
@@ -167,4 +170,63 @@ compared.each(['F16', 'BF16'] as const)('a checkpoint in %s computes as its valu
     [narrow, wide].map(({ session, shapes }) => new Decoder(ort, session, shapes, null).read(ids, 'all'))
   );
   expect(worst(a!, b!)).toBeLessThan(1e-5);
+});
+
+async function storyteller(more: Partial<Generation>) {
+  const { session, shapes } = await base(`${stories}/hf`);
+  const json = async (name: string) => JSON.parse(await readFile(`${stories}/hf/${name}`, 'utf8'));
+  const text = createText({
+    tokenizer: await json('tokenizer.json'),
+    tokenizerConfig: await json('tokenizer_config.json'),
+    modelConfig: await json('config.json')
+  });
+  const said: Record<string, string> = { base: '', adapter: '' };
+  const ended: Record<string, Ended> = {};
+  await generate({
+    sides: (['base', 'adapter'] as const).map((side) => ({
+      side,
+      decoder: new Decoder(ort, session, shapes, null)
+    })),
+    prompt: text.prompt([{ role: 'user', content: 'Once upon a time' }]),
+    text,
+    sampling: { temperature: 0, top_p: 1, top_k: 0, seed: 1 },
+    max_new_tokens: 60,
+    context_tokens: 512,
+    stopped: async () => false,
+    onText: (side, piece) => (said[side] += piece),
+    onEnded: (side, how) => (ended[side] = how),
+    ...more
+  });
+  return { said, ended };
+}
+
+compared('greedy text goes on as llama2.c published it, on both sides', async () => {
+  const { published_200_tokens_text: published } = JSON.parse(
+    await readFile(`${stories}/golden-greedy.json`, 'utf8')
+  );
+  const { said, ended } = await storyteller({});
+  expect(said.base!.length).toBeGreaterThan(100);
+  expect(published.startsWith('Once upon a time' + said.base!)).toBe(true);
+  expect(said.adapter).toBe(said.base);
+  expect(ended.base).toMatchObject({ reason: 'length', tokens: 60 });
+  expect(ended.base!.tokens_per_second).toBeGreaterThan(1);
+});
+
+compared('a prompt longer than a piece reads as it does at once', async () => {
+  const story = 'Lily went to the park with her mom. '.repeat(40);
+  const { session, shapes } = await base(`${stories}/hf`);
+  const text = createText({ tokenizer: JSON.parse(await readFile(`${stories}/hf/tokenizer.json`, 'utf8')) });
+  const prompt = text.encode(story).slice(0, 400);
+  const logits = await new Decoder(ort, session, shapes, null).read(prompt);
+  const pieces = new Decoder(ort, session, shapes, null);
+  await pieces.read(prompt.slice(0, 256));
+  expect(worst(await pieces.read(prompt.slice(256)), logits)).toBeLessThan(1e-4);
+});
+
+compared('ends where the base can hold no more, and where it is stopped', async () => {
+  const { ended } = await storyteller({ context_tokens: 20 });
+  expect(ended.base).toMatchObject({ reason: 'context' });
+  let asked = 0;
+  const stopped = await storyteller({ stopped: async () => ++asked > 10 });
+  expect(stopped.ended.adapter).toMatchObject({ reason: 'stopped', tokens: 5 });
 });
