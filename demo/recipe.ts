@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createText, type Text } from '../src/lib/text/index.ts';
 import { trainBpe } from './bpe.ts';
-import { examples, scenarios, TASKS_FROM, tokenizerTexts } from './corpus.ts';
+import { examples, TASKS_FROM, tokenizerTexts } from './corpus.ts';
 import { halve } from './halve.ts';
 import { sampleTasks } from './tasks.ts';
 import { SPECIAL, tokenizerConfig, tokenizerJson } from './tokenizer.ts';
@@ -61,7 +61,13 @@ export async function cook(recipe: Recipe, out: string, trainer: Trainer): Promi
     ...recipe.training
   });
   await halve(trained, model);
-  const tasks = await sampleTasks(trainer, model, text, scenarios(TASKS_FROM, recipe.tasks), recipe.seed);
+  const tasks = await sampleTasks(trainer, {
+    model,
+    text,
+    from: TASKS_FROM,
+    count: recipe.tasks,
+    seed: recipe.seed
+  });
   await writeFile(join(out, 'tasks.jsonl'), tasks.map((task) => `${JSON.stringify(task)}\n`).join(''));
 }
 
