@@ -35,7 +35,10 @@ export async function testApp(overrides: Partial<Config> = {}): Promise<TestApp>
   const database = await testDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'concord-data-'));
   const owner = randomBytes(24).toString('hex');
-  const base = readConfig({ CONCORD_DATA_DIR: dataDir, CONCORD_BOOTSTRAP_TOKEN: owner, PORT: '4000' });
+  const { CONCORD_TRAINER } = process.env;
+  const base = readConfig({
+    ...{ CONCORD_DATA_DIR: dataDir, CONCORD_BOOTSTRAP_TOKEN: owner, PORT: '4000', CONCORD_TRAINER }
+  });
   const config: Config = { ...base, databaseUrl: urlOf(database.connection), ...overrides };
   const app = await createApp(config, () => {});
   const origin = config.origin;
