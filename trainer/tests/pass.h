@@ -1,0 +1,77 @@
+// One step without an update: a model, the loss over all groups of a file, and its gradients.
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "run/memory.h"
+#include "run/reference.h"
+#include "run/step.h"
+#include "run/trained_model.h"
+#include "temp_dir.h"
+
+struct Pass {
+  TempDir dir;
+  concord::Job job;
+  concord::Cpu cpu;
+  concord::TrainedModel model;
+  concord::Dataset data;
+  std::vector<double> reference;  // DPO: the base's log-probabilities by segment
+  concord::StepStats stats;
+
+  // `job` lacks output_dir; micro_batch_tokens and gradient_checkpointing are as it says.
+  explicit Pass(const concord::Json& members, int threads = 0) : job(parse(members)), cpu(threads), model(job) {
+    data = concord::load_dataset(job.train_file, job.objective, job.truncation_mode, resolve_max_length(job, model.config),
+                                 model.config.vocab_size);
+    model.allocate_training_state(job);
+    if (job.objective == concord::Objective::dpo) {
+      concord::ReferenceCache cache{(dir / "reference.safetensors"), {}, false};
+      const concord::MemoryPlan plan = plan_of();
+      concord::Decoder<float> decoder(cpu, model.config, model.weights.data(), plan.decoder);
+      compute_reference(cache, data, decoder, nullptr, plan.micro_batch_tokens);
+      reference = cache.by_segment;
+    }
+    stats = run(true);
+  }
+
+  // The loss at the parameters as they stand; with `learn` its gradients are added.
+  concord::StepStats run(bool learn) {
+    const concord::MemoryPlan plan = plan_of();
+    concord::Decoder<float> decoder(cpu, model.config, model.weights.data(), plan.decoder);
+    const bool full = job.finetuning_type == concord::FinetuningType::full;
+    concord::WeightViews<float> grads;
+    if (full) grads = concord::weight_views<float>(model.config, model.weight_grads.data());
+    std::vector<int64_t> all(data.groups.size());
+    std::iota(all.begin(), all.end(), int64_t{0});
+    concord::StepRunner runner({&decoder, model.lora.get(), full ? &grads : nullptr}, job, plan.micro_batch_tokens);
+    return runner.run(data, all, reference, learn);
+  }
+
+  double grad_norm() { return global_norm(cpu, model.grads().data(), model.trainable()); }
+
+ private:
+  concord::Job parse(concord::Json members) {
+    members.set("output_dir", dir / "out");
+    return concord::parse_job(members, "job.json");
+  }
+
+  concord::MemoryPlan plan_of() {
+    concord::MemoryNeed need{model.layout.elements, model.trainable(), 0, 0, model.lora_ranks()};
+    need.cover(data);
+    return plan_memory(job, model.config, need, INT64_MAX);
+  }
+};
+
+// Relative to the largest value of the tensor: single entries may be near zero.
+inline void check_close(const std::string& what, const std::vector<float>& got, const std::vector<float>& want, double tolerance) {
+  CHECK_EQ(got.size(), want.size());
+  double scale = 0, worst = 0;
+  for (size_t i = 0; i < want.size(); i++) {
+    scale = std::max(scale, std::abs(static_cast<double>(want[i])));
+    worst = std::max(worst, std::abs(static_cast<double>(got[i]) - want[i]));
+  }
+  if (!(worst <= tolerance * scale)) throw std::runtime_error(what + " is off by " + std::to_string(worst / scale) + " of its largest value");
+}
