@@ -8,12 +8,13 @@ import { run, runEvent } from './tables.ts';
 const CHUNK_BYTES = 1_048_576;
 
 /**
- * The whole lines that stand in the file from `cursor` on, and where they end. A line that is no event (cut by a crash,
- * then ended by the trainer that went on) is passed over.
+ * The whole lines that stand in the file from `cursor` on, and where they end; `plain` takes out what pages must not see.
+ * A line that is no event (cut by a crash, then ended by the trainer that went on) is passed over.
  */
 export async function readEvents(
   path: string,
-  cursor: number
+  cursor: number,
+  plain: (line: string) => string
 ): Promise<{ events: TrainerEvent[]; cursor: number }> {
   const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
@@ -27,7 +28,7 @@ export async function readEvents(
     const { buffer, bytesRead } = await file.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, cursor);
     const end = buffer.subarray(0, bytesRead).lastIndexOf('\n') + 1;
     const lines = buffer.subarray(0, end).toString('utf8').split('\n');
-    return { events: lines.flatMap(eventOf), cursor: cursor + end };
+    return { events: lines.flatMap((line) => eventOf(plain(line))), cursor: cursor + end };
   } finally {
     await file.close();
   }

@@ -13,7 +13,7 @@ import type { News } from './news.ts';
 import { findTrainer, isAlive, type ProcessId } from './process.ts';
 import { currentRun, findRun, outputFolder, runFolder, type RunRow } from './rows.ts';
 import { run } from './tables.ts';
-import { signalTrainer, startTraining } from './trainer.ts';
+import { signalTrainer, startTraining, withoutPaths } from './trainer.ts';
 
 const POLL_MS = 200;
 const RETRY_MS = 1_000;
@@ -135,7 +135,7 @@ export class Runner {
     while (!this.#closed) {
       // Asked before reading, so that what it wrote last is read after it was seen dead.
       const alive = trainer !== null && isAlive(trainer);
-      const read = await readEvents(this.#eventsOf(row), taken.cursor);
+      const read = await readEvents(this.#eventsOf(row), taken.cursor, (line) => withoutPaths(config, line));
       if (read.cursor !== taken.cursor || Date.now() - beat > limits.runs.heartbeat_seconds * 1_000) {
         taken = await takeEvents(db, row, taken, read);
         beat = Date.now();
