@@ -101,6 +101,41 @@ TEST("told to stop, a run saves, says that it can be resumed, and exits as signa
   }
 }
 
+TEST("told to stop at any moment, evaluating or not, it goes on to the same bytes") {
+  TinyRun setup;
+  const Json::Object job = {{"objective", "dpo"}, {"r", 4}, {"max_steps", 120}, {"learning_rate", 1e-2}, {"eval_file", setup.groups},
+                            {"eval_steps", 3}, {"load_best_model_at_end", true}, {"resume_from_checkpoint", "auto"}};
+  finish(setup.job("straight", job));
+  const std::string stopped = setup.job("stopped", job), out = setup.dir / "stopped";
+  for (int attempt = 1; attempt <= 12; attempt++) {
+    const pid_t pid = start_trainer(stopped);
+    std::this_thread::sleep_for(std::chrono::milliseconds(3 * attempt));
+    kill(pid, SIGTERM);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    // Before it has set its handlers, the signal itself ends it.
+    CHECK(WIFSIGNALED(status) || WEXITSTATUS(status) == 143 || WEXITSTATUS(status) == 0);
+  }
+  finish(stopped);
+  CHECK(bytes(setup.dir / "straight/adapter/adapter_model.safetensors") == bytes(out + "/adapter/adapter_model.safetensors"));
+  CHECK(losses(setup.dir / "straight") == losses(out));
+}
+
+TEST("killed after its last evaluation, a run that stops early trains no further step") {
+  TinyRun setup;
+  const std::string job = setup.job("early", {{"objective", "sft"}, {"learning_rate", 5.0}, {"num_train_epochs", 9}, {"save_steps", 1},
+                                              {"eval_file", setup.groups}, {"eval_steps", 2}, {"early_stopping_patience", 2},
+                                              {"resume_from_checkpoint", "auto"}});
+  finish(job);
+  const std::string adapter = setup.dir / "early/adapter", before = bytes(adapter + "/adapter_model.safetensors");
+  fs::remove_all(adapter);
+  const Ran again = run_binary({"train", job}, "CONCORD_THREADS=1");
+  CHECK_EQ(again.exit_code, 0);
+  CHECK_EQ(events_in(again.out).size(), size_t{2});
+  CHECK_EQ(std::get<std::string>(events_in(again.out).back().find("status")->value), "stopped_early");
+  CHECK(bytes(adapter + "/adapter_model.safetensors") == before);
+}
+
 TEST("save_total_limit keeps the newest; a damaged checkpoint is passed over") {
   TinyRun setup;
   const std::string job = setup.job("kept", kLora), out = setup.dir / "kept";
@@ -129,6 +164,11 @@ TEST("another job's checkpoint is refused, and so is starting over one without s
   const Ran differs = run_binary({"train", setup.job("mine", other)});
   CHECK_EQ(differs.exit_code, 2);
   CHECK(differs.err.find("seed differs from this job's") != std::string::npos);
+  for (const auto& [key, value] : Json::Object{{"learning_rate", 2e-3}, {"beta", 0.2}, {"max_steps", 250}, {"weight_decay", 0.1}}) {
+    const Ran changed = run_binary({"train", setup.job("mine", with({{"objective", "dpo"}, {"r", 4}, {key, value}}))});
+    CHECK_EQ(changed.exit_code, 2);
+    CHECK(changed.err.find(key + " differs from this job's") != std::string::npos);
+  }
   Json::Object anew = kLora;
   anew.emplace_back("resume_from_checkpoint", Json());
   const Ran over = run_binary({"train", setup.job("mine", anew)});

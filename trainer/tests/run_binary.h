@@ -25,7 +25,7 @@ inline std::string quoted(const std::string& text) {
 inline Ran run_binary(const std::vector<std::string>& args, const std::string& environment = "") {
   TempDir dir;
   std::string command = environment + " " + quoted(CONCORD_BINARY);
-  for (const auto& arg : args) command += " " + quoted(arg);
+  for (const auto& arg : args) command.append(" ").append(quoted(arg));
   const int status = std::system((command + " >" + quoted(dir / "out") + " 2>" + quoted(dir / "err")).c_str());
   Ran ran;
   ran.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
