@@ -25,7 +25,7 @@ export interface Recipe {
 
 export const RECIPE: Recipe = {
   seed: 20261124,
-  examples: 36_000,
+  examples: 72_000,
   completions: 2,
   tokenizerExamples: 6_000,
   tokens: 2048,
@@ -35,7 +35,7 @@ export const RECIPE: Recipe = {
   },
   training: {
     ...{ learning_rate: 2e-3, lr_scheduler_type: 'cosine', warmup_ratio: 0.03 },
-    ...{ adam_beta2: 0.98, weight_decay: 0.01, groups_per_step: 24, num_train_epochs: 1, save_steps: 500 }
+    ...{ adam_beta2: 0.98, weight_decay: 0.01, groups_per_step: 12, num_train_epochs: 1, save_steps: 1_000 }
   },
   tasks: 40
 };

@@ -136,7 +136,7 @@ export const CLAUSE_KINDS: readonly ClauseKind[] = [
       {
         concept: 'courts',
         mention: /courts/i,
-        ways: ['Disputes go {reach} to the courts of {city}.', 'The courts of {city} hear disputes {reach}.']
+        ways: ['Disputes go to the courts of {city} {reach}.', 'The courts of {city} hear disputes {reach}.']
       }
     ]
   },

@@ -73,7 +73,7 @@ export const DEVICES: readonly Device[] = [
   },
   {
     concept: 'central line',
-    mention: /(jugular|subclavian) line/i,
+    mention: /central line/i,
     slots: (random) => ({
       side: draw(random, SIDES),
       vein: draw(random, ['internal jugular', 'subclavian'])
@@ -91,7 +91,7 @@ export const DEVICES: readonly Device[] = [
         verdict: 'too deep; withdraw by 3 cm'
       }
     ],
-    ways: ['{side} {vein} line {verdict}.', 'The {side} {vein} line is {verdict}.']
+    ways: ['Central line in the {side} {vein} vein {verdict}.', 'Central line, {side} {vein}, {verdict}.']
   },
   {
     concept: 'chest tube',
@@ -104,7 +104,7 @@ export const DEVICES: readonly Device[] = [
         verdict: 'with its side hole outside the pleura; reposition'
       }
     ],
-    ways: ['{side} chest tube {verdict}.', '{side}-sided chest tube {verdict}.']
+    ways: ['Chest tube on the {side} {verdict}.', 'Chest tube, {side} side, {verdict}.']
   },
   {
     concept: 'pacemaker',
@@ -117,7 +117,7 @@ export const DEVICES: readonly Device[] = [
         verdict: 'with a fractured lead; cardiology review advised'
       }
     ],
-    ways: ['{side} pacemaker {verdict}.', '{side}-sided pacemaker {verdict}.']
+    ways: ['Pacemaker on the {side} {verdict}.', 'Pacemaker, {side} side, {verdict}.']
   }
 ];
 

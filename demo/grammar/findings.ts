@@ -39,8 +39,8 @@ export const FINDINGS: readonly Finding[] = [
       'The {side} lung is collapsed, with absent peripheral markings and marked mediastinal displacement.'
     ],
     ways: [
-      '{side} tension pneumothorax; immediate decompression required.',
-      'Large {side} tension pneumothorax requiring immediate decompression.'
+      'Tension pneumothorax on the {side}; immediate decompression required.',
+      'Tension pneumothorax, {side} side. Decompress immediately.'
     ]
   },
   {
@@ -54,7 +54,10 @@ export const FINDINGS: readonly Finding[] = [
       'A {size} {side} pneumothorax is present without mediastinal shift.',
       'Visceral pleural line at the {side} apex with absent markings beyond it, {size} in extent.'
     ],
-    ways: ['{size} {side} pneumothorax without tension.', '{side} pneumothorax, {size}, no sign of tension.']
+    ways: [
+      'Pneumothorax on the {side}, {size}, without tension.',
+      'Pneumothorax, {side} side, {size}. No sign of tension.'
+    ]
   },
   {
     concept: 'free air',
@@ -81,7 +84,7 @@ export const FINDINGS: readonly Finding[] = [
       'Patchy airspace opacification of the {lobe}.'
     ],
     ways: [
-      '{lobe} pneumonia; repeat radiograph in {time}.',
+      'Pneumonia in the {lobe}; repeat radiograph in {time}.',
       'Pneumonia of the {lobe}. Follow-up radiograph in {time} to confirm resolution.'
     ]
   },
@@ -96,7 +99,7 @@ export const FINDINGS: readonly Finding[] = [
       'Perihilar haze with septal lines and upper zone venous diversion, {degree} in degree.',
       'There is {degree} interstitial thickening with peribronchial cuffing and Kerley B lines.'
     ],
-    ways: ['{degree} interstitial pulmonary edema.', 'Pulmonary edema, {degree}.']
+    ways: ['Pulmonary edema, {degree}.', 'Interstitial pulmonary edema of {degree} degree.']
   },
   {
     concept: 'nodule',
@@ -114,8 +117,8 @@ export const FINDINGS: readonly Finding[] = [
       'There is a {mm} rounded opacity in the {lobe}, not seen previously.'
     ],
     ways: [
-      '{mm} nodule in the {lobe}; {act} recommended.',
-      'New {mm} nodule of the {lobe}. {act} advised for characterization.'
+      'Nodule in the {lobe}, {mm}; {act} recommended.',
+      'New nodule of the {lobe}, {mm}; {act} advised for characterization.'
     ]
   },
   {
@@ -130,7 +133,7 @@ export const FINDINGS: readonly Finding[] = [
     ],
     ways: [
       'Bilateral hilar lymphadenopathy; {act} recommended.',
-      'Bilateral hilar lymphadenopathy. {act} advised.'
+      'Lymphadenopathy of both hila; {act} advised.'
     ]
   },
   {
@@ -149,7 +152,10 @@ export const FINDINGS: readonly Finding[] = [
       '{size} layering density at the {side} base in keeping with pleural fluid, {change} from before.',
       'Meniscus at the {side} costophrenic angle indicating {size} pleural fluid, {change}.'
     ],
-    ways: ['{size} {side} pleural effusion, {change}.', '{side} pleural effusion, {size} and {change}.']
+    ways: [
+      'Pleural effusion on the {side}, {size}, {change}.',
+      'Pleural effusion, {side} side, {size} and {change}.'
+    ]
   },
   {
     concept: 'rib fracture',
@@ -165,7 +171,7 @@ export const FINDINGS: readonly Finding[] = [
       'Minimally displaced fracture of the {side} {rib} rib laterally.',
       'Cortical step in the lateral {side} {rib} rib.'
     ],
-    ways: ['Acute fracture of the {side} {rib} rib.', '{side} {rib} rib fracture.']
+    ways: ['Acute fracture of the {side} {rib} rib.', 'Fracture of the {side} {rib} rib.']
   },
   {
     concept: 'compression fracture',
@@ -175,7 +181,7 @@ export const FINDINGS: readonly Finding[] = [
     slots: (random) => ({ level: draw(random, ['T8', 'T9', 'T10', 'T11', 'T12']) }),
     described: ['Anterior wedging of the {level} vertebral body.', 'Loss of height of {level} anteriorly.'],
     ways: [
-      '{level} compression fracture, age indeterminate.',
+      'Compression fracture of {level}, age indeterminate.',
       'Compression fracture of {level} of uncertain age.'
     ]
   },
@@ -189,7 +195,7 @@ export const FINDINGS: readonly Finding[] = [
       'Linear opacity at the {side} base with slight volume loss.',
       'Plate-like density in the {side} lower zone.'
     ],
-    ways: ['{side} basal atelectasis.', 'Minor {side} basal atelectasis.']
+    ways: ['Basal atelectasis on the {side}.', 'Minor atelectasis at the {side} base.']
   },
   {
     concept: 'cardiomegaly',
@@ -199,7 +205,7 @@ export const FINDINGS: readonly Finding[] = [
     negative: 'The heart size is normal.',
     slots: (random) => ({ degree: draw(random, ['mild', 'moderate', 'marked']) }),
     described: ['The cardiac silhouette is {degree}ly enlarged.', 'The heart is {degree}ly enlarged.'],
-    ways: ['{degree} cardiomegaly.', 'Cardiomegaly, {degree}.']
+    ways: ['Cardiomegaly, {degree}.', 'Cardiomegaly of {degree} degree.']
   },
   {
     concept: 'emphysema',
