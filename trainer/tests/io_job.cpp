@@ -57,7 +57,7 @@ TEST("reads every key") {
 
 TEST("the resolved job reads as the same job") {
   for (const char* members : {"", R"("max_steps":3,"warmup_steps":1,"lr_scheduler_type":"cosine","target_modules":["q_proj"])",
-                              R"("lr_scheduler_type":"constant","micro_batch_tokens":5)", R"("adapter_name_or_path":"a")",
+                              R"("lr_scheduler_type":"constant","micro_batch_tokens":5)", R"("adapter_name_or_path":"a","loraplus_lr_ratio":4)",
                               R"("finetuning_type":"full","warmup_ratio":0.1)"}) {
     const Json first = job_json(parse(members));
     CHECK_EQ(to_text(job_json(parse_job(first, "again"))), to_text(first));
@@ -101,6 +101,7 @@ TEST("each value out of range is refused") {
            {R"("beta":0)", "beta must be greater than 0"},
            {R"("label_smoothing":0.6)", "label_smoothing is 0.6, but must be from 0 to 0.5"},
            {R"("r":2000)", "r is 2000"},
+           {R"("loraplus_lr_ratio":0)", "loraplus_lr_ratio must be greater than 0"},
            {R"("learning_rate":0)", "learning_rate must be greater than 0"},
            {R"("learning_rate":11)", "learning_rate is 11"},
            {R"("warmup_ratio":1.1)", "warmup_ratio is 1.1"},
@@ -154,7 +155,6 @@ TEST("features of later builds are refused, never ignored") {
     CHECK_THROWS_WITH(parse("\"" + key + "\":true"), "not supported yet by this build: " + key);
     parse("\"" + key + "\":false");
   }
-  CHECK_THROWS_WITH(parse(R"("loraplus_lr_ratio":16)"), "not supported yet by this build: loraplus_lr_ratio");
   CHECK_THROWS_WITH(parse(R"("rpo_alpha":1)"), "not supported yet by this build: rpo_alpha");
   CHECK_THROWS_WITH(parse(R"("lora_dropout":0.1)"), "not supported yet by this build: lora_dropout");
   CHECK_THROWS_WITH(parse(R"("loss_type":"ipo")"), "not supported yet by this build: loss_type \"ipo\"");

@@ -16,7 +16,7 @@ Job job_with(const std::string& members) {
 
 }  // namespace
 
-TEST("AdamW follows its formula step by step, decay apart from the gradient") {
+TEST("AdamW follows its formula step by step, decay apart from the gradient, ranges at their own rate") {
   Cpu cpu(2);
   const int64_t n = 50'000;  // several pieces
   const double beta1 = 0.8, beta2 = 0.95, epsilon = 1e-6, rate = 0.01, decay = 0.1, clip = 0.5;
@@ -27,13 +27,13 @@ TEST("AdamW follows its formula step by step, decay apart from the gradient") {
   std::vector<double> want = p;
   for (int t = 1; t <= 5; t++) {
     for (double& g : grads) g = random.uniform() - 0.5;
-    adamw_step(cpu, state, {{0, n / 2, decay}, {n / 2, n, 0}}, rate, clip, p.data(), grads.data());
+    adamw_step(cpu, state, {{0, n / 2, decay}, {n / 2, n, 0, 3}}, rate, clip, p.data(), grads.data());
     for (int64_t i = 0; i < n; i++) {
       const double g = clip * grads[i];
       want[i] -= rate * (i < n / 2 ? decay : 0) * want[i];
       m[i] = beta1 * m[i] + (1 - beta1) * g;
       v[i] = beta2 * v[i] + (1 - beta2) * g * g;
-      want[i] -= rate * (m[i] / (1 - std::pow(beta1, t))) / (std::sqrt(v[i] / (1 - std::pow(beta2, t))) + epsilon);
+      want[i] -= rate * (i < n / 2 ? 1 : 3) * (m[i] / (1 - std::pow(beta1, t))) / (std::sqrt(v[i] / (1 - std::pow(beta2, t))) + epsilon);
     }
   }
   for (int64_t i = 0; i < n; i++) CHECK_NEAR(p[i], want[i], 1e-13);

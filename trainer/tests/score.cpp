@@ -148,9 +148,10 @@ TEST("half-precision checkpoints score as their values in F32 do, shards as one 
   }
 }
 
-TEST("an adapter scores as the merged weights do") {
+// Merges an adapter of this configuration by its definition, W + scaling B A, and compares.
+static void check_merged(const AdapterConfig& adapter_config) {
   TempDir dir;
-  const std::string model = write_model(dir, config()), adapter_dir = write_lora(dir, model);
+  const std::string model = write_model(dir, config()), adapter_dir = write_lora(dir, model, "adapter", adapter_config);
   const Adapter adapter = read_adapter(adapter_dir, read_checkpoint_config(model));
   const std::string merged = rewrite_model(dir, model, "merged", [&](const std::string& name, std::vector<float>& w) {
     for (const LoraModule& m : adapter.modules) {
@@ -167,6 +168,20 @@ TEST("an adapter scores as the merged weights do") {
   const std::vector<float> with = score(dir, model, groups, adapter_dir).token_logps;
   CHECK(largest_difference(with, score(dir, merged, groups).token_logps) < 1e-4);
   CHECK(largest_difference(with, score(dir, model, groups).token_logps) > 1e-2);
+}
+
+TEST("an adapter scores as the merged weights do, with ranks and scalings of its own for some layers") {
+  check_merged(rank_four());
+  AdapterConfig uneven = rank_four();
+  uneven.rank_pattern = {{"q_proj", 7}, {"up_proj", 1}};
+  uneven.alpha_pattern = {{"v_proj", 40}};
+  check_merged(uneven);
+  uneven.use_rslora = true;
+  check_merged(uneven);
+  AdapterConfig some = rank_four();
+  some.all_linear = false;
+  some.target_modules = {"v_proj", "up_proj", "1.mlp.down_proj"};
+  check_merged(some);
 }
 
 TEST("the same bytes whatever the number of threads") {

@@ -41,10 +41,16 @@ inline std::string write_model(const TempDir& dir, const Json& config, const std
   return dir / name;
 }
 
-// Rank 4 on every linear layer, with a B that is not 0.
-inline std::string write_lora(const TempDir& dir, const std::string& model, const std::string& name = "adapter") {
+// Rank 4 on every linear layer.
+inline AdapterConfig rank_four() {
   AdapterConfig config;
   config.r = 4;
+  return config;
+}
+
+// With a B that is not 0.
+inline std::string write_lora(const TempDir& dir, const std::string& model, const std::string& name = "adapter",
+                              const AdapterConfig& config = rank_four()) {
   Adapter adapter = new_adapter(config, read_checkpoint_config(model));
   initialize_adapter(adapter, 7);
   Random random(3, 0);

@@ -64,6 +64,29 @@ TEST("DPO from an adapter, with that adapter as reference, starts at log 2 and k
   CHECK_EQ(read_adapter(tiny.dir / "child/adapter", read_checkpoint_config(tiny.model)).config.r, 4);
 }
 
+TEST("an adapter that was trained with dropout goes on without, as the job says") {
+  TinyRun tiny;
+  CHECK_EQ(run_binary({"train", tiny.job("parent", kDpo)}).exit_code, 0);
+  const std::string config = tiny.dir / "parent/adapter/adapter_config.json";
+  Json json = parse_json(read_file(config).text(), config);
+  json.set("lora_dropout", 0.05);
+  write_file(config, to_text(json));
+  const Json::Object child = {{"objective", "dpo"}, {"adapter_name_or_path", tiny.dir / "parent/adapter"}, {"max_steps", 1}};
+  CHECK_EQ(run_binary({"train", tiny.job("child", child)}).exit_code, 0);
+  CHECK_EQ(read_adapter(tiny.dir / "child/adapter", read_checkpoint_config(tiny.model)).config.lora_dropout, 0.0);
+}
+
+TEST("LoRA+ moves B by its own rate: after one step of AdamW, every entry by rate times ratio") {
+  TinyRun tiny;
+  const Json::Object job = {{"objective", "sft"}, {"r", 4}, {"max_steps", 1}, {"learning_rate", 1e-3}, {"loraplus_lr_ratio", 8},
+                            {"lr_scheduler_type", "constant"}};
+  CHECK_EQ(run_binary({"train", tiny.job("plus", job)}).exit_code, 0);
+  float largest = 0;
+  for (const LoraModule& m : read_adapter(tiny.dir / "plus/adapter", read_checkpoint_config(tiny.model)).modules)
+    for (const float b : m.b) largest = std::max(largest, std::abs(b));
+  CHECK_NEAR(largest, 8e-3, 1e-5);
+}
+
 TEST("held-out evaluation: before the end, the best kept, early stopping") {
   TinyRun tiny;
   Json::Object job = with(kDpo, {{"eval_file", tiny.groups}, {"eval_steps", 6}});

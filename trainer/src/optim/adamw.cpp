@@ -11,17 +11,17 @@ constexpr int64_t kPiece = 1 << 14;
 }  // namespace
 
 template <class T>
-void adamw_step(Cpu& cpu, AdamW<T>& state, const std::vector<DecayRange>& ranges, double learning_rate, double grad_scale,
+void adamw_step(Cpu& cpu, AdamW<T>& state, const std::vector<ParameterRange>& ranges, double learning_rate, double grad_scale,
                 T* parameters, const T* grads) {
   state.steps++;
   const auto& o = state.options;
   const double t = static_cast<double>(state.steps);
   const T beta1 = T(o.beta1), beta2 = T(o.beta2), keep1 = T(1 - o.beta1), keep2 = T(1 - o.beta2), scale = T(grad_scale);
-  const T step_size = T(learning_rate / (1 - std::pow(o.beta1, t)));
   const T inverse_root = T(1 / std::sqrt(1 - std::pow(o.beta2, t)));
   const T epsilon = T(o.epsilon);
-  for (const DecayRange& range : ranges) {
-    const T keep = T(1 - learning_rate * range.weight_decay);
+  for (const ParameterRange& range : ranges) {
+    const double rate = learning_rate * range.rate_factor;
+    const T keep = T(1 - rate * range.weight_decay), step_size = T(rate / (1 - std::pow(o.beta1, t)));
     cpu.for_ranges(range.end - range.begin, kPiece, [&](int64_t begin, int64_t end) {
       T* __restrict p = parameters + range.begin;
       T* __restrict m = state.m.data() + range.begin;
@@ -58,8 +58,8 @@ double clip_factor(double norm, double max_norm) {
   return max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
 }
 
-template void adamw_step<float>(Cpu&, AdamW<float>&, const std::vector<DecayRange>&, double, double, float*, const float*);
-template void adamw_step<double>(Cpu&, AdamW<double>&, const std::vector<DecayRange>&, double, double, double*, const double*);
+template void adamw_step<float>(Cpu&, AdamW<float>&, const std::vector<ParameterRange>&, double, double, float*, const float*);
+template void adamw_step<double>(Cpu&, AdamW<double>&, const std::vector<ParameterRange>&, double, double, double*, const double*);
 template double global_norm<float>(Cpu&, const float*, int64_t);
 template double global_norm<double>(Cpu&, const double*, int64_t);
 

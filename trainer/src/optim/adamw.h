@@ -21,15 +21,16 @@ struct AdamW {
   AdamW(AdamWOptions o, int64_t parameters) : options(o), m(parameters, T(0)), v(parameters, T(0)) {}
 };
 
-// Parameters [begin, end) of the flat buffer that share a weight decay.
-struct DecayRange {
+// Parameters [begin, end) of the flat buffer that are stepped alike.
+struct ParameterRange {
   int64_t begin = 0, end = 0;
   double weight_decay = 0;
+  double rate_factor = 1;  // of the learning rate
 };
 
 // One step over all ranges; gradients are multiplied by `grad_scale` (clipping) as they are read.
 template <class T>
-void adamw_step(Cpu&, AdamW<T>& state, const std::vector<DecayRange>& ranges, double learning_rate, double grad_scale,
+void adamw_step(Cpu&, AdamW<T>& state, const std::vector<ParameterRange>& ranges, double learning_rate, double grad_scale,
                 T* parameters, const T* grads);
 
 // sqrt of the sum of squares, added in double in a fixed order.

@@ -68,8 +68,7 @@ void refuse_unused(const JsonAt& job, const std::string& by, std::initializer_li
 void refuse_later_features(const JsonAt& job) {
   for (const char* name : {"use_dora", "load_in_4bit", "bnb_4bit_use_double_quant"})
     if (job[name] && job[name].boolean()) refuse_yet(job[name]);
-  for (const char* name : {"loraplus_lr_ratio", "rpo_alpha"})
-    if (given(job[name]) && job[name].number(0, 1e6) >= 0) refuse_yet(job[name]);
+  if (given(job["rpo_alpha"]) && job["rpo_alpha"].number(0, 1e6) >= 0) refuse_yet(job["rpo_alpha"]);
   if (job["lora_dropout"] && job["lora_dropout"].number(0, 0.99) > 0) refuse_yet(job["lora_dropout"]);
 }
 
@@ -123,6 +122,10 @@ void read_lora(const JsonAt& at, Job& job) {
     job.lora.target_modules.clear();
   }
   job.lora.base_model_name_or_path = job.model_name_or_path;
+  if (given(at["loraplus_lr_ratio"])) {
+    job.loraplus_lr_ratio = at["loraplus_lr_ratio"].number(0, 1e6);
+    require_above(at["loraplus_lr_ratio"], *job.loraplus_lr_ratio, 0);
+  }
 }
 
 double default_learning_rate(const Job& job) {
@@ -249,6 +252,7 @@ Json job_json(const Job& job) {
     for (const char* key : {"r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora"})
       out.set(key, *lora.find(key));
   }
+  if (job.loraplus_lr_ratio) out.set("loraplus_lr_ratio", *job.loraplus_lr_ratio);
   out.set("learning_rate", job.learning_rate);
   out.set("lr_scheduler_type", text_of(job.lr_scheduler_type));
   if (job.warmup_steps) out.set("warmup_steps", *job.warmup_steps);

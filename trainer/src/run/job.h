@@ -35,6 +35,7 @@ struct Job {
   double label_smoothing = 0;
 
   AdapterConfig lora;  // r, lora_alpha, lora_dropout, target_modules, patterns, use_rslora; of a new adapter
+  std::optional<double> loraplus_lr_ratio;  // B's learning rate over A's
 
   double learning_rate = 0;  // resolved by objective and finetuning_type
   SchedulerType lr_scheduler_type = SchedulerType::linear;

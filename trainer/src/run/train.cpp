@@ -226,7 +226,7 @@ void Run::train_step(EventLog& events) {
                std::to_string(now_.step + 1) + "; the last checkpoint is kept: lower learning_rate and resume or start anew");
   }
   const double rate = schedule_.rate(now_.step);
-  adamw_step(cpu_, *model_.optimizer, model_.decay, rate, clip_factor(norm, job_.max_grad_norm), model_.parameters(),
+  adamw_step(cpu_, *model_.optimizer, model_.ranges, rate, clip_factor(norm, job_.max_grad_norm), model_.parameters(),
              model_.grads().data());
   now_.step++;
 

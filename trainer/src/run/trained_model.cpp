@@ -26,6 +26,17 @@ Adapter starting_adapter(const Job& job, const ModelConfig& config) {
   return adapter;
 }
 
+// LoRA+ (Hayou et al. 2024): B learns faster than A.
+std::vector<ParameterRange> lora_ranges(const Lora<float>& lora, const Job& job) {
+  if (!job.loraplus_lr_ratio) return {{0, static_cast<int64_t>(lora.values.size()), job.weight_decay}};
+  std::vector<ParameterRange> ranges;
+  for (const auto& m : lora.modules) {
+    ranges.push_back({m.a_offset, m.a_offset + m.r * m.in, job.weight_decay});
+    ranges.push_back({m.b_offset, m.b_offset + m.out * m.r, job.weight_decay, *job.loraplus_lr_ratio});
+  }
+  return ranges;
+}
+
 void copy_moment(const SafetensorsFile& file, const char* name, std::vector<float>& to) {
   const TensorView* view = file.find(name);
   if (!view || view->elements() != static_cast<int64_t>(to.size())) {
@@ -46,9 +57,7 @@ TrainedModel::TrainedModel(const Job& job) {
   for (const WeightSpec& spec : layout.specs) dtypes.push_back(dir.tensor(spec.name).dtype);
   if (job.finetuning_type == FinetuningType::lora) {
     lora = std::make_unique<Lora<float>>(make_lora<float>(config, starting_adapter(job, config), true));
-    if (lora->config.lora_dropout > 0) {
-      bad_input(job.file + ": lora_dropout above 0 is not supported; remove it or set it to 0 (the adapter's config counts too)");
-    }
+    lora->config.lora_dropout = job.lora.lora_dropout;  // how it is trained now, whatever its first training did
   }
 }
 
@@ -56,16 +65,16 @@ TrainedModel::TrainedModel(const Job& job) {
 void TrainedModel::allocate_training_state(const Job& job) {
   optimizer = std::make_unique<AdamW<float>>(AdamWOptions{job.adam_beta1, job.adam_beta2, job.adam_epsilon}, trainable());
   if (lora) {
-    decay = {{0, trainable(), job.weight_decay}};
+    ranges = lora_ranges(*lora, job);
     return;
   }
   weight_grads.assign(layout.elements, 0.0f);
   for (const WeightSpec& spec : layout.specs) {
-    const double rate = spec.shape.size() > 1 ? job.weight_decay : 0;
-    if (!decay.empty() && decay.back().weight_decay == rate) {
-      decay.back().end += spec.elements;
+    const double decay = spec.shape.size() > 1 ? job.weight_decay : 0;
+    if (!ranges.empty() && ranges.back().weight_decay == decay) {
+      ranges.back().end += spec.elements;
     } else {
-      decay.push_back({spec.offset, spec.offset + spec.elements, rate});
+      ranges.push_back({spec.offset, spec.offset + spec.elements, decay});
     }
   }
 }

@@ -24,7 +24,7 @@ struct TrainedModel {
   std::vector<float> weight_grads;   // full finetuning only
   std::unique_ptr<Lora<float>> lora; // LoRA only
   std::unique_ptr<AdamW<float>> optimizer;
-  std::vector<DecayRange> decay;
+  std::vector<ParameterRange> ranges;
 
   // Loads the base and, for LoRA, the adapter to start from or a new one.
   explicit TrainedModel(const Job& job);
