@@ -1,9 +1,10 @@
+import { and, eq } from 'drizzle-orm';
 import type { z } from 'zod';
-import type { Hyperparameters, NewRun } from '#wire/run.ts';
+import type { Hyperparameters, NewRun, Objective } from '#wire/run.ts';
 import { can, memberOf, type Actor } from '../auth/index.ts';
 import { appendAudit } from '../audit/index.ts';
 import { findDataset } from '../datasets/index.ts';
-import { newId } from '../db/index.ts';
+import { newId, type Queryable } from '../db/index.ts';
 import { Fault, notFound } from '../net/fault.ts';
 import type { Services } from '../services.ts';
 import { checkStudioKeys, refuseKey } from './hyperparameters.ts';
@@ -60,7 +61,7 @@ export async function startRun(
       .insert(run)
       .values({
         ...{ id, projectId: dataset.projectId, datasetId: dataset.id, modelId: model.id },
-        name: given.name ?? `${dataset.name} · ${given.objective.toUpperCase()}`.slice(0, 120),
+        name: given.name ?? (await freeName(tx, dataset, given.objective)),
         ...{ parentAdapterId: given.parent_adapter ?? null, objective: given.objective, hyperparameters },
         ...{ status: 'queued', metrics: {}, createdBy: actor.id }
       })
@@ -74,6 +75,17 @@ export async function startRun(
     await appendAudit(tx, { actor, action: 'run.start', object: id, projectId: dataset.projectId, facts });
     return row!;
   });
+}
+
+/** What it learns from and how; numbered from the second on. */
+async function freeName(
+  tx: Queryable,
+  { id, name }: { id: string; name: string },
+  objective: Objective
+): Promise<string> {
+  const earlier = await tx.$count(run, and(eq(run.datasetId, id), eq(run.objective, objective)));
+  const suffix = ` · ${objective.toUpperCase()}${earlier ? ` ${earlier + 1}` : ''}`;
+  return name.slice(0, 120 - suffix.length) + suffix;
 }
 
 /** DPO from a parent learns how to differ from that parent, unless told otherwise; the run says which it is. */

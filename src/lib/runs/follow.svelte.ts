@@ -15,16 +15,19 @@ export class Following {
   /** How often the trainer was started again at a checkpoint. */
   resumed = $state(0);
   connected = $state(true);
+  /** Not `run.id`: listening must not begin anew whenever the run changes. */
+  readonly #id: string;
   #pending: TrainerEvent[] = [];
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(run: Run) {
     this.run = run;
+    this.#id = run.id;
   }
 
   /** Listens until the run has ended or the answer is called. */
   listen(): () => void {
-    const source = new EventSource(address(`/runs/${this.run.id}/events`));
+    const source = new EventSource(address(`/runs/${this.#id}/events`));
     source.onopen = () => (this.connected = true);
     source.onerror = () => (this.connected = false);
     source.onmessage = ({ data }) => this.#take(JSON.parse(data) as TrainerEvent);

@@ -115,7 +115,8 @@ const SMALL_PARAMETERS = 50_000_000;
 export function suggested(model: Model | undefined, objective: Objective): Values {
   if (!model || model.facts.parameters > SMALL_PARAMETERS) return {};
   const rate = objective === 'dpo' ? '5e-4' : '2e-3';
-  return { learning_rate: rate, num_train_epochs: '6', groups_per_step: '4' };
+  const size = { r: '16', lora_alpha: '32' };
+  return { learning_rate: rate, num_train_epochs: '6', groups_per_step: '4', ...size };
 }
 
 /** What stands in the fields, as job keys; the trainer checks the values and names what is wrong. */
