@@ -1,6 +1,7 @@
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Hyperparameters, Objective } from '#wire/run.ts';
+import { writeSafetensors } from '../../src/lib/tensors/safetensors.ts';
 import type { Config } from '../config.ts';
 import { findDataset, readRows } from '../datasets/index.ts';
 import type { Database, Queryable } from '../db/index.ts';
@@ -19,6 +20,17 @@ export type FindAdapter = (
   db: Queryable,
   id: string
 ) => Promise<{ id: string; projectId: string; modelId: string; folder: string } | null>;
+
+/** A prompt with two outputs of a token each, one of them chosen. */
+const ONE_GROUP = writeSafetensors(
+  [
+    { name: 'tokens', dtype: 'I32', shape: [3], data: Int32Array.of(0, 0, 0) },
+    { name: 'segments', dtype: 'I64', shape: [4], data: BigInt64Array.of(0n, 1n, 2n, 3n) },
+    { name: 'group_segments', dtype: 'I64', shape: [2], data: BigInt64Array.of(0n, 3n) },
+    { name: 'pairs', dtype: 'I32', shape: [1, 2], data: Int32Array.of(1, 2) }
+  ],
+  { format: 'groups.v1' }
+);
 
 /** Has the trainer read the job as it will be, so that a wrong value is refused while the person is still there. */
 export async function checkJob(
@@ -40,6 +52,9 @@ export async function checkJob(
   try {
     const file = join(folder, 'job.json');
     await writeFile(file, JSON.stringify(job));
+    // The dataset is turned into tokens later; the trainer reads the files that a job names, so one small group stands in.
+    await writeFile(join(folder, 'train.safetensors'), ONE_GROUP);
+    await writeFile(join(folder, 'eval.safetensors'), ONE_GROUP);
     await inspect(config, ['--model', model, '--job', file]);
   } catch (error) {
     if (error instanceof TrainerRefusal)
