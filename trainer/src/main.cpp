@@ -48,6 +48,16 @@ GenerateArgs generate_args(const Flags& flags) {
   return args;
 }
 
+BenchArgs bench_args(const Flags& flags) {
+  BenchArgs args;
+  args.job = flags.text("--job");
+  args.completions = flags.integer("--completions", args.completions, 1, 1024);
+  args.prompt_tokens = flags.integer("--prompt-tokens", args.prompt_tokens, 0, limits::positions_max);
+  args.completion_tokens = flags.integer("--completion-tokens", args.completion_tokens, 2, limits::positions_max);
+  args.steps = flags.integer("--steps", args.steps, 1, 1'000'000);
+  return args;
+}
+
 int train(const Flags& flags) {
   const Job job = read_job(flags.positional[0]);
   install_signal_handlers();
@@ -74,7 +84,10 @@ const std::vector<Command>& commands() {
       {"inspect", "--model DIR [--job JOB.json]", {"--model", "--job"}, {"--model"}, 0,
        [](const Flags& f) { return run_inspect(f.text("--model"), f.text("--job")); }},
       {"devices", "", {}, {}, 0, [](const Flags&) { return run_devices(); }},
-      later("serve"), later("merge"), later("bench")};
+      {"bench", "--job JOB.json [--completions K] [--prompt-tokens N] [--completion-tokens N] [--steps N]",
+       {"--job", "--completions", "--prompt-tokens", "--completion-tokens", "--steps"}, {"--job"}, 0,
+       [](const Flags& f) { return run_bench(bench_args(f)); }},
+      later("serve"), later("merge")};
   return all;
 }
 
@@ -103,6 +116,10 @@ const Command& find_command(const std::string& name) {
 
 int run(const std::string& name, const std::vector<std::string>& args) {
   const Command& command = find_command(name);
+  if (args == std::vector<std::string>{"--help"}) {
+    std::printf("usage: concord-trainer %s [--device auto|cpu|cuda[:N]] %s\n", command.name, command.usage);
+    return exit_done;
+  }
   if (!command.run) bad_input("the command " + name + " is not in this build yet");
   std::vector<std::string> known = command.flags;
   known.push_back("--device");

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "run/events.h"
 #include "run/job.h"
 
 namespace concord {
@@ -27,7 +28,14 @@ struct GenerateArgs {
   std::optional<std::vector<int64_t>> stop;  // absent: the model's eos; empty: never
 };
 
-int run_train(const Job& job);                    // run/train.cpp
+struct BenchArgs {
+  std::string job;  // its train_file and output_dir are not touched
+  int64_t completions = 4, prompt_tokens = 64, completion_tokens = 64;  // of each group
+  int64_t steps = 20;
+};
+
+int run_train(const Job& job, EventSink sink = EventSink::stdout_and_file);  // run/train.cpp
+int run_bench(const BenchArgs& args);             // run/bench.cpp
 int run_score(const ScoreArgs& args);             // run/score.cpp
 int run_generate(const GenerateArgs& args);       // run/generate.cpp
 int run_init(const std::string& config_file, int64_t seed, const std::string& out);

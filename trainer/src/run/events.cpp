@@ -47,7 +47,8 @@ void end_torn_line(int fd) {
 
 }  // namespace
 
-EventLog::EventLog(const std::string& output_dir) : path(join_path(output_dir, "events.jsonl")) {
+EventLog::EventLog(const std::string& output_dir, EventSink sink)
+    : path(join_path(output_dir, "events.jsonl")), stdout_open(sink == EventSink::stdout_and_file) {
   make_dir(output_dir);
   lock_fd = lock_dir(output_dir);
   fd = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);

@@ -8,9 +8,11 @@
 
 namespace concord {
 
+enum class EventSink { stdout_and_file, file };
+
 // Holds output_dir's lock while it lives, so that two trainers never write into one folder (Failure(2) for the second).
 struct EventLog {
-  explicit EventLog(const std::string& output_dir);  // makes the folder
+  explicit EventLog(const std::string& output_dir, EventSink sink = EventSink::stdout_and_file);  // makes the folder
   ~EventLog();
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
@@ -24,7 +26,7 @@ struct EventLog {
 
   std::string path;
   int fd = -1, lock_fd = -1;
-  bool stdout_open = true;
+  bool stdout_open;
 };
 
 }  // namespace concord

@@ -11,7 +11,7 @@
 namespace concord {
 namespace {
 
-// Long enough for full-speed products; more only moves activations out of the caches (bench/step_bench.cpp).
+// Long enough for full-speed products; more only moves activations out of the caches (bench/RESULTS.md).
 constexpr int64_t kMicroBatchTokens = 2048;
 
 MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t tokens, bool recompute) {

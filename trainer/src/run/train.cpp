@@ -60,7 +60,7 @@ class Run {
     plan_ = plan_memory(job, model_.config, need, available_memory_bytes());
   }
 
-  int execute();
+  int execute(EventSink sink);
 
  private:
   bool dpo() const { return job_.objective == Objective::dpo; }
@@ -130,11 +130,11 @@ void Run::allocate() {
                                          plan_.micro_batch_tokens);
 }
 
-int Run::execute() {
+int Run::execute(EventSink sink) {
   const std::string resume_from = checkpoint_to_resume();
   allocate();
   find_references();
-  EventLog events(job_.output_dir);
+  EventLog events(job_.output_dir, sink);
   try {
     return work(events, resume_from);
   } catch (const Failure& failure) {
@@ -309,10 +309,10 @@ int Run::finish(EventLog& events) {
 
 }  // namespace
 
-int run_train(const Job& job) {
+int run_train(const Job& job, EventSink sink) {
   try {
     Run run(job);
-    return run.execute();
+    return run.execute(sink);
   } catch (const std::bad_alloc&) {
     refuse_to_fit(job);
   }

@@ -1,5 +1,5 @@
 // Matrix products: OpenBLAS on one thread per piece of rows of the result. Own pieces rather than OpenBLAS' threads:
-// on two cores and at the sizes of small models its hand-over costs more than the product (bench/ops_bench.cpp), and
+// on two cores and at the sizes of small models its hand-over costs more than the product, and
 // pieces cut by shape alone keep the bytes independent of the number of threads.
 #include <algorithm>
 
