@@ -1,5 +1,5 @@
 import { goodAnswer, noisyAnswer } from './answers.ts';
-import { FAMILIES, scenarioOf, type Scenario } from './grammar/index.ts';
+import { FAMILIES, scenarioOf, type Family, type Scenario } from './grammar/index.ts';
 import { random } from './random.ts';
 
 export interface Example {
@@ -11,18 +11,38 @@ export interface Example {
 export const TASKS_FROM = 1_000_000;
 export const MEASURED_FROM = 2_000_000;
 
-/** `count` scenarios from `first` on, the families in turn. */
-export const scenarios = (first: number, count: number): Scenario[] =>
-  Array.from({ length: count }, (_, i) =>
-    scenarioOf(FAMILIES[i % FAMILIES.length]!, first + Math.floor(i / FAMILIES.length))
-  );
+/** `count` scenarios, the families in turn, each numbered from `first` on. */
+export function scenarios(first: number, count: number, turns = FAMILIES): Scenario[] {
+  const next = new Map<Family, number>();
+  return Array.from({ length: count }, (_, i) => {
+    const family = turns[i % turns.length]!;
+    const number = next.get(family) ?? first;
+    next.set(family, number + 1);
+    return scenarioOf(family, number);
+  });
+}
 
-/** What the base model learns from: faulty on purpose, so that a preference round has something to improve. */
-export function examples(count: number, completions: number, seed: number): Example[] {
+/** What the base model learns from at a time, and how. */
+export interface Stage {
+  /** Prompts from this scenario number on, and different answers of each. */
+  from: number;
+  prompts: number;
+  answers: 'noisy' | 'good';
+  turns?: readonly Family[];
+  training: Record<string, unknown>;
+}
+
+const ANSWERS = 2;
+
+export function examples(
+  { from, prompts, answers, turns }: Omit<Stage, 'training'>,
+  seed: number
+): Example[] {
   const source = random(seed);
-  return scenarios(0, count).map((scenario) => ({
+  const write = answers === 'noisy' ? noisyAnswer : goodAnswer;
+  return scenarios(from, prompts, turns).map((scenario) => ({
     prompt: scenario.prompt,
-    completions: [...new Set(Array.from({ length: completions }, () => noisyAnswer(source, scenario)))]
+    completions: [...new Set(Array.from({ length: ANSWERS }, () => write(source, scenario)))]
   }));
 }
 

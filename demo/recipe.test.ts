@@ -13,12 +13,12 @@ const present = existsSync(trainer) || Boolean(process.env.CI);
 
 const SMALL: Recipe = {
   ...RECIPE,
-  ...{ examples: 48, tokenizerExamples: 100, tokens: 700, tasks: 4 },
+  ...{ tokenizerExamples: 100, tokens: 700, tasks: 4 },
   config: {
     ...{ hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2 },
     ...{ num_attention_heads: 4, num_key_value_heads: 2, max_position_embeddings: 768 }
   },
-  training: { ...RECIPE.training, groups_per_step: 8 }
+  stages: RECIPE.stages.map((stage) => ({ ...stage, prompts: 24 }))
 };
 
 let folder: string;
@@ -28,8 +28,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 test('the corpus is the same for the same seed', () => {
-  expect(examples(20, 2, 5)).toEqual(examples(20, 2, 5));
-  expect(examples(20, 2, 5)).not.toEqual(examples(20, 2, 6));
+  const stage = { from: 0, prompts: 20, answers: 'noisy' as const };
+  expect(examples(stage, 5)).toEqual(examples(stage, 5));
+  expect(examples(stage, 5)).not.toEqual(examples(stage, 6));
 });
 
 test.skipIf(!present)(

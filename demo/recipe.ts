@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createText, type Text } from '../src/lib/text/index.ts';
 import { trainBpe } from './bpe.ts';
-import { examples, TASKS_FROM, tokenizerTexts } from './corpus.ts';
+import { examples, TASKS_FROM, tokenizerTexts, type Stage } from './corpus.ts';
 import { halve } from './halve.ts';
 import { sampleTasks } from './tasks.ts';
 import { SPECIAL, tokenizerConfig, tokenizerJson } from './tokenizer.ts';
@@ -13,30 +13,37 @@ import { trainerIn, type Trainer } from './trainer.ts';
 /** Everything that decides what the demo's base model and its tasks are. */
 export interface Recipe {
   seed: number;
-  /** Prompts to learn from, and noisy completions of each. */
-  examples: number;
-  completions: number;
   tokenizerExamples: number;
   tokens: number;
   config: Record<string, number>;
-  training: Record<string, unknown>;
+  stages: readonly Stage[];
   tasks: number;
 }
 
+const TRAINING = {
+  ...{ lr_scheduler_type: 'cosine', warmup_ratio: 0.03, num_train_epochs: 1 },
+  ...{ adam_beta2: 0.98, weight_decay: 0.01, groups_per_step: 12 }
+};
+
 export const RECIPE: Recipe = {
   seed: 20261124,
-  examples: 72_000,
-  completions: 2,
   tokenizerExamples: 6_000,
   tokens: 2048,
   config: {
     ...{ hidden_size: 192, intermediate_size: 512, num_hidden_layers: 5 },
     ...{ num_attention_heads: 6, num_key_value_heads: 2, max_position_embeddings: 512 }
   },
-  training: {
-    ...{ learning_rate: 2e-3, lr_scheduler_type: 'cosine', warmup_ratio: 0.03 },
-    ...{ adam_beta2: 0.98, weight_decay: 0.01, groups_per_step: 12, num_train_epochs: 1, save_steps: 1_000 }
-  },
+  stages: [
+    { from: 0, prompts: 72_000, answers: 'noisy', training: { ...TRAINING, learning_rate: 2e-3 } },
+    // What noise hides is learned from good answers: which size, which rib. Radiographs have more of it than clauses.
+    {
+      ...{ from: 100_000, prompts: 30_000, answers: 'good' },
+      turns: ['chest_radiograph', 'chest_radiograph', 'chest_radiograph', 'contract_clause'],
+      training: { ...TRAINING, learning_rate: 1.5e-3 }
+    },
+    // The habits come back last, so that the most likely answers show them.
+    { from: 200_000, prompts: 9_600, answers: 'noisy', training: { ...TRAINING, learning_rate: 5e-4 } }
+  ],
   tasks: 40
 };
 
@@ -45,22 +52,10 @@ export async function cook(recipe: Recipe, out: string, trainer: Trainer): Promi
   const model = join(out, 'model');
   await mkdir(model, { recursive: true });
   const text = await writeTokenizer(recipe, model);
-  const train_file = await trainer.groups(
-    'train.safetensors',
-    examples(recipe.examples, recipe.completions, recipe.seed).map(({ prompt, completions }) => {
-      const messages = [{ role: 'user' as const, content: prompt }];
-      return {
-        prompt: text.prompt(messages),
-        completions: completions.map((answer) => text.completion(messages, answer))
-      };
-    })
-  );
-  const model_name_or_path = await trainer.init(modelConfig(recipe, text), recipe.seed);
-  const trained = await trainer.train('base', {
-    ...{ model_name_or_path, train_file, objective: 'sft', finetuning_type: 'full', seed: recipe.seed },
-    ...recipe.training
-  });
-  await halve(trained, model);
+  let base = await trainer.init(modelConfig(recipe, text), recipe.seed);
+  for (const [i, stage] of recipe.stages.entries())
+    base = await learn(trainer, { name: `stage-${i}`, base, text, stage, seed: recipe.seed + i });
+  await halve(base, model);
   const tasks = await sampleTasks(trainer, {
     model,
     text,
@@ -69,6 +64,31 @@ export async function cook(recipe: Recipe, out: string, trainer: Trainer): Promi
     seed: recipe.seed
   });
   await writeFile(join(out, 'tasks.jsonl'), tasks.map((task) => `${JSON.stringify(task)}\n`).join(''));
+}
+
+interface Lesson {
+  name: string;
+  base: string;
+  text: Text;
+  stage: Stage;
+  seed: number;
+}
+
+/** The model after a stage. */
+export async function learn(trainer: Trainer, { name, base, text, stage, seed }: Lesson): Promise<string> {
+  const groups = examples(stage, seed).map(({ prompt, completions }) => {
+    const messages = [{ role: 'user' as const, content: prompt }];
+    return {
+      prompt: text.prompt(messages),
+      completions: completions.map((answer) => text.completion(messages, answer))
+    };
+  });
+  return trainer.train(name, {
+    model_name_or_path: base,
+    train_file: await trainer.groups(`${name}.safetensors`, groups),
+    ...{ objective: 'sft', finetuning_type: 'full', seed },
+    ...stage.training
+  });
 }
 
 async function writeTokenizer(
