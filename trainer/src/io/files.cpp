@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
 #include "error.h"
 #include "io/json.h"
@@ -23,34 +24,68 @@ void throw_io_error(int error, const std::string& doing, const std::string& path
   bad_input("cannot " + doing + " " + path + ": " + errno_text(error));
 }
 
-FileBytes read_file(const std::string& path, size_t bytes_max) {
+namespace {
+
+struct RegularFile {
+  int fd;
+  size_t size = 0;
+
   // O_NONBLOCK: opening a FIFO must not hang; a regular file does not notice.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) throw_io_error(errno, "read", path);
-  struct Closer {
-    int fd;
-    ~Closer() { close(fd); }
-  } closer{fd};
-  struct stat info;
-  if (fstat(fd, &info) != 0) throw_io_error(errno, "read", path);
-  if (!S_ISREG(info.st_mode)) bad_input("cannot read " + path + ": not a regular file");
+  explicit RegularFile(const std::string& path) : fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+    if (fd < 0) throw_io_error(errno, "read", path);
+    struct stat info;
+    const int error = fstat(fd, &info) != 0 ? errno : 0;
+    if (error == 0 && S_ISREG(info.st_mode)) {
+      size = static_cast<size_t>(info.st_size);
+      return;
+    }
+    close(fd);
+    if (error != 0) throw_io_error(error, "read", path);
+    bad_input("cannot read " + path + ": not a regular file");
+  }
+  ~RegularFile() { close(fd); }
+  RegularFile(const RegularFile&) = delete;
+  RegularFile& operator=(const RegularFile&) = delete;
+};
+
+// Exactly so many bytes.
+void read_bytes(int fd, std::byte* to, size_t bytes, const std::string& path) {
+  while (bytes > 0) {
+    const ssize_t got = read(fd, to, std::min<size_t>(bytes, 1 << 30));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_io_error(errno, "read", path);
+    if (got == 0) bad_input(path + ": became shorter while it was read");
+    to += got;
+    bytes -= static_cast<size_t>(got);
+  }
+}
+
+}  // namespace
+
+FileBytes read_file(const std::string& path, size_t bytes_max) {
+  const RegularFile from(path);
+  if (from.size > bytes_max)
+    bad_input(path + ": has " + std::to_string(from.size) + " bytes, more than the " + std::to_string(bytes_max) + " allowed");
   FileBytes file;
-  file.size = static_cast<size_t>(info.st_size);
-  if (file.size > bytes_max)
-    bad_input(path + ": has " + std::to_string(file.size) + " bytes, more than the " + std::to_string(bytes_max) + " allowed");
+  file.size = from.size;
   try {
     file.data = std::make_unique_for_overwrite<std::byte[]>(std::max<size_t>(file.size, 1));
   } catch (const std::bad_alloc&) {
     out_of_memory(path + ": needs " + std::to_string(file.size) + " bytes of memory, which are not free");
   }
-  for (size_t done = 0; done < file.size;) {
-    const ssize_t got = read(fd, file.data.get() + done, std::min<size_t>(file.size - done, 1 << 30));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw_io_error(errno, "read", path);
-    if (got == 0) bad_input(path + ": became shorter while it was read");
-    done += static_cast<size_t>(got);
-  }
+  read_bytes(from.fd, file.data.get(), file.size, path);
   return file;
+}
+
+void read_in_blocks(const std::string& path, const std::function<void(std::string_view)>& f) {
+  const RegularFile from(path);
+  std::vector<std::byte> block(1 << 20);
+  for (size_t rest = from.size; rest > 0;) {
+    const size_t bytes = std::min(rest, block.size());
+    read_bytes(from.fd, block.data(), bytes, path);
+    f({reinterpret_cast<const char*>(block.data()), bytes});
+    rest -= bytes;
+  }
 }
 
 AtomicFile::AtomicFile(const std::string& path)

@@ -1,9 +1,10 @@
 // Files that appear whole or not at all. A full disk is Failure(5), anything else that fails is Failure(2) naming the path.
-// defines: read_file, AtomicFile, write_file, make_dir, sync_dir, join_path
+// defines: read_file, read_in_blocks, AtomicFile, write_file, make_dir, sync_dir, join_path
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,6 +19,9 @@ struct FileBytes {
 
 // Reads a regular file into memory (no mmap: others may change the file). Longer than bytes_max is refused.
 FileBytes read_file(const std::string& path, size_t bytes_max = SIZE_MAX);
+
+// The same file in order, f(block) after f(block), never all of it in memory.
+void read_in_blocks(const std::string& path, const std::function<void(std::string_view)>& f);
 
 // Written beside its final name; commit() flushes, renames and flushes the folder. Without commit() nothing remains.
 struct AtomicFile {

@@ -132,6 +132,15 @@ int64_t resolve_max_length(const Job& job, const ModelConfig& config) {
   return job.max_length > 0 ? job.max_length : limit;
 }
 
+int64_t Dataset::memory_bytes() const {
+  const auto bytes = [](const auto& vector) { return static_cast<int64_t>(vector.capacity() * sizeof(vector[0])); };
+  int64_t sum = bytes(file->tokens) + bytes(file->segments) + bytes(file->group_segments) + bytes(file->pairs) +
+                bytes(file->pair_weights) + bytes(file->segment_tiers) + bytes(file->segment_labels) +
+                bytes(file->segment_weights) + bytes(file->token_mask) + bytes(groups);
+  for (const TrainGroup& group : groups) sum += bytes(group.view.completions) + bytes(group.pairs);
+  return sum;
+}
+
 Dataset load_dataset(const std::string& path, Objective objective, TruncationMode mode, int64_t max_length, int64_t vocab_size) {
   Dataset data;
   data.file = std::make_unique<Groups>(read_groups(path));

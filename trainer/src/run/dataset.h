@@ -39,6 +39,8 @@ struct Dataset {
   DatasetReport report;
   int64_t largest_group_tokens = 0;
   int64_t longest_sequence_tokens = 0;  // prompt + completion
+
+  int64_t memory_bytes() const;  // of the file's tensors and the views
 };
 
 // The job's max_length, or the model's max_position_embeddings where it gives none; Failure(2) if it is more than that.

@@ -26,7 +26,8 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
   d.recompute = recompute;
   d.head_unit_gradients = job.objective == Objective::dpo && job.finetuning_type == FinetuningType::lora;
   const auto floats = [](int64_t n) { return n * static_cast<int64_t>(sizeof(float)); };
-  plan.parts = {{"weights", floats(need.weights + (job.finetuning_type == FinetuningType::lora ? need.trainable : 0))},
+  plan.parts = {{"data", need.data_bytes},
+                {"weights", floats(need.weights + (job.finetuning_type == FinetuningType::lora ? need.trainable : 0))},
                 {"gradients", floats(need.trainable)},
                 {"optimizer", floats(2 * need.trainable)}};
   for (auto& part : Decoder<float>::memory_parts(config, d)) plan.parts.push_back(part);
@@ -48,6 +49,7 @@ std::string megabytes(int64_t bytes) { return std::to_string((bytes + (1 << 20) 
 void MemoryNeed::cover(const Dataset& data) {
   largest_group_tokens = std::max(largest_group_tokens, data.largest_group_tokens);
   longest_sequence_tokens = std::max(longest_sequence_tokens, data.longest_sequence_tokens);
+  data_bytes += data.memory_bytes();
 }
 
 MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes) {

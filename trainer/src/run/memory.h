@@ -10,7 +10,7 @@ namespace concord {
 struct MemoryPlan {
   DecoderPlan decoder;
   int64_t micro_batch_tokens = 0;
-  Arena::Parts parts;  // weights, gradients, optimizer, then the decoder's buffers
+  Arena::Parts parts;  // data, weights, gradients, optimizer, then the decoder's buffers
   int64_t total_bytes = 0;
 };
 
@@ -20,8 +20,9 @@ struct MemoryNeed {
   int64_t trainable = 0;          // each with gradient and two moments
   int64_t largest_group_tokens = 0, longest_sequence_tokens = 0;
   int64_t lora_ranks = 0;         // DecoderPlan::lora_ranks
+  int64_t data_bytes = 0;         // groups files as they lie in memory
 
-  void cover(const Dataset& data);  // its largest group and longest sequence
+  void cover(const Dataset& data);  // its size, largest group and longest sequence
 };
 
 // Keeps activations if they fit, else recomputes them layer by layer, else shrinks the micro-batch to the largest group;

@@ -1,6 +1,6 @@
 #include "run/sha256.h"
 
-#include <array>
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -18,8 +18,6 @@ constexpr std::array<uint32_t, 64> round_constants = {
     0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
     0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-using State = std::array<uint32_t, 8>;
-
 std::array<uint32_t, 64> schedule_of(const unsigned char* block) {
   std::array<uint32_t, 64> w;
   for (size_t i = 0; i < 16; i++)
@@ -32,7 +30,7 @@ std::array<uint32_t, 64> schedule_of(const unsigned char* block) {
   return w;
 }
 
-void compress(State& state, const unsigned char* block) {
+void compress(std::array<uint32_t, 8>& state, const unsigned char* block) {
   const auto w = schedule_of(block);
   auto [a, b, c, d, e, f, g, h] = state;
   for (size_t i = 0; i < 64; i++) {
@@ -42,29 +40,52 @@ void compress(State& state, const unsigned char* block) {
     const uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
     h = g; g = f; f = e; e = d + t1; d = c; c = b; b = a; a = t1 + t2;
   }
-  const State add = {a, b, c, d, e, f, g, h};
+  const std::array<uint32_t, 8> add = {a, b, c, d, e, f, g, h};
   for (size_t i = 0; i < 8; i++) state[i] += add[i];
 }
 
 }  // namespace
 
-std::string sha256_hex(std::string_view bytes) {
-  State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
-  const size_t whole = bytes.size() / 64 * 64, rest = bytes.size() - whole;
-  for (size_t at = 0; at < whole; at += 64) compress(state, data + at);
-  unsigned char tail[128] = {};
-  if (rest > 0) std::memcpy(tail, data + whole, rest);
-  tail[rest] = 0x80;
-  const size_t tail_bytes = rest < 56 ? 64 : 128;
-  for (size_t i = 0; i < 8; i++) tail[tail_bytes - 1 - i] = static_cast<unsigned char>(uint64_t{bytes.size()} * 8 >> 8 * i);
-  for (size_t at = 0; at < tail_bytes; at += 64) compress(state, tail + at);
+void Sha256::update(std::string_view bytes) {
+  bytes_ += bytes.size();
+  if (waiting_ > 0) {
+    const size_t taken = std::min(block_.size() - waiting_, bytes.size());
+    std::memcpy(block_.data() + waiting_, bytes.data(), taken);
+    waiting_ += taken;
+    bytes.remove_prefix(taken);
+    if (waiting_ < block_.size()) return;
+    compress(state_, block_.data());
+    waiting_ = 0;
+  }
+  for (; bytes.size() >= block_.size(); bytes.remove_prefix(block_.size()))
+    compress(state_, reinterpret_cast<const unsigned char*>(bytes.data()));
+  std::memcpy(block_.data(), bytes.data(), bytes.size());
+  waiting_ = bytes.size();
+}
+
+std::string Sha256::hex() {
+  const uint64_t bits = bytes_ * 8;
+  std::string padding(1 + (119 - waiting_) % 64, '\0');  // up to 56 of the last block's 64
+  padding[0] = '\x80';
+  update(padding);
+  for (size_t i = 0; i < 8; i++) block_[56 + i] = static_cast<unsigned char>(bits >> 8 * (7 - i));
+  compress(state_, block_.data());
   std::string hex;
-  for (const uint32_t word : state)
+  for (const uint32_t word : state_)
     for (int shift = 28; shift >= 0; shift -= 4) hex += "0123456789abcdef"[word >> shift & 15];
   return hex;
 }
 
-std::string sha256_file_hex(const std::string& path) { return sha256_hex(read_file(path).text()); }
+std::string sha256_hex(std::string_view bytes) {
+  Sha256 sum;
+  sum.update(bytes);
+  return sum.hex();
+}
+
+std::string sha256_file_hex(const std::string& path) {
+  Sha256 sum;
+  read_in_blocks(path, [&](std::string_view block) { sum.update(block); });
+  return sum.hex();
+}
 
 }  // namespace concord
