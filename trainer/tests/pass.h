@@ -59,7 +59,7 @@ struct Pass {
   }
 
   concord::MemoryPlan plan_of() {
-    concord::MemoryNeed need{model.layout.elements, model.trainable(), 0, 0, model.lora_ranks()};
+    concord::MemoryNeed need{model.layout.elements, model.trainable(), 0, 0, model.lora_ranks(), cpu.threads()};
     need.cover(data);
     return plan_memory(job, model.config, need, INT64_MAX);
   }

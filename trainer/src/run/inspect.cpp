@@ -1,8 +1,13 @@
 #include <cstdio>
+#include <filesystem>
 
 #include "error.h"
 #include "io/checkpoint_dir.h"
+#include "lora/lora.h"
 #include "run/commands.h"
+#include "run/dataset.h"
+#include "run/device.h"
+#include "run/memory.h"
 
 namespace concord {
 namespace {
@@ -14,12 +19,6 @@ int64_t parameters_of(const ModelConfig& config) {
     for (const int64_t dim : spec.shape) count *= dim;
     total += count;
   }
-  return total;
-}
-
-int64_t adapter_parameters(const Adapter& adapter) {
-  int64_t total = 0;
-  for (const LoraModule& module : adapter.modules) total += module.r * (module.in + module.out);
   return total;
 }
 
@@ -37,8 +36,31 @@ Json architecture(const ModelConfig& config) {
                       {"dtype", config.dtype}};
 }
 
-Adapter adapter_of(const Job& job, const ModelConfig& config) {
-  return job.adapter_name_or_path.empty() ? new_adapter(job.lora, config) : read_adapter(job.adapter_name_or_path, config);
+// What `train` would plan, without loading the weights.
+void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t parameters) {
+  MemoryNeed need{parameters, parameters, 0, 0, 0, Cpu(thread_count()).threads()};
+  if (job.finetuning_type == FinetuningType::lora) {
+    const Adapter adapter =
+        job.adapter_name_or_path.empty() ? new_adapter(job.lora, config) : read_adapter(job.adapter_name_or_path, config);
+    const Lora<float> lora = make_lora<float>(config, adapter, false);
+    need.trainable = static_cast<int64_t>(lora.values.size());
+    need.lora_ranks = ranks_max(lora);
+  }
+  if (!job.reference_adapter.empty()) {
+    const Lora<float> reference = make_lora<float>(config, read_adapter(job.reference_adapter, config), false);
+    need.lora_ranks = std::max(need.lora_ranks, ranks_max(reference));
+  }
+  const int64_t max_length = resolve_max_length(job, config);
+  for (const std::string& file : {job.train_file, job.eval_file})
+    if (!file.empty()) need.cover(load_dataset(file, job.objective, job.truncation_mode, max_length, config.vocab_size));
+  out.set("trainable_parameters", need.trainable);
+  out.set("memory", memory_json(plan_memory(job, config, need, available_memory_bytes())));
+}
+
+void check_same_model(const Job& job, const std::string& model) {
+  std::error_code error;
+  if (!std::filesystem::equivalent(job.model_name_or_path, model, error))
+    bad_input(job.file + ": model_name_or_path is " + in_quotes(job.model_name_or_path) + ", but --model is " + in_quotes(model));
 }
 
 }  // namespace
@@ -49,8 +71,9 @@ int run_inspect(const std::string& model, const std::string& job_file) {
   Json out = Json::Object{{"model", model}, {"architecture", architecture(checkpoint.config)}, {"parameters", parameters}};
   if (!job_file.empty()) {
     const Job job = read_job(job_file);
-    const bool is_full = job.finetuning_type == FinetuningType::full;
-    out.set("trainable_parameters", is_full ? parameters : adapter_parameters(adapter_of(job, checkpoint.config)));
+    check_same_model(job, model);
+    check_decoder_supports(checkpoint.config);
+    append_job(out, job, checkpoint.config, parameters);
   }
   std::printf("%s\n", to_text(out).c_str());
   return 0;

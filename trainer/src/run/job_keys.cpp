@@ -22,20 +22,21 @@ const std::pair<const char*, const char*> other_names[] = {
     {"per_device_train_batch_size", "groups_per_step"}, {"lora_target", "target_modules"}, {"stage", "objective"},
     {"cutoff_len", "max_length"}, {"ref_adapter_name", "reference_adapter"}, {"scheduler", "lr_scheduler_type"}};
 
-// Edits (insert, delete, replace) between two words.
+// Edits (insert, delete, replace, swap neighbours) between two words.
 size_t edit_distance(const std::string& x, const std::string& y) {
-  std::vector<size_t> row(y.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
+  std::vector<size_t> before, above(y.size() + 1), row(y.size() + 1);  // the last two rows and this one
+  std::iota(above.begin(), above.end(), size_t{0});
   for (size_t i = 1; i <= x.size(); i++) {
-    size_t diagonal = row[0];
     row[0] = i;
     for (size_t j = 1; j <= y.size(); j++) {
-      const size_t replaced = diagonal + (x[i - 1] != y[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+      row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (x[i - 1] != y[j - 1])});
+      const bool swapped = i > 1 && j > 1 && x[i - 1] == y[j - 2] && x[i - 2] == y[j - 1];
+      if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
     }
+    before = above;
+    above = row;
   }
-  return row.back();
+  return above.back();
 }
 
 std::string suggestion(const std::string& key) {

@@ -22,6 +22,7 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
   d.keys_max = need.longest_sequence_tokens;
   d.positions = need.longest_sequence_tokens;
   d.lora_ranks = need.lora_ranks;
+  d.threads = need.threads;
   d.backward = true;
   d.recompute = recompute;
   d.head_unit_gradients = job.objective == Objective::dpo && job.finetuning_type == FinetuningType::lora;

@@ -53,7 +53,7 @@ class Run {
     extent_.total_steps = job.max_steps.value_or(static_cast<int64_t>(steps));
     extent_.train_file_sha256 = sha256_file_hex(job.train_file);
     schedule_ = make_schedule(job, extent_.total_steps);
-    MemoryNeed need{model_.layout.elements, model_.trainable(), 0, 0, model_.lora_ranks()};
+    MemoryNeed need{model_.layout.elements, model_.trainable(), 0, 0, model_.lora_ranks(), cpu_.threads()};
     need.cover(train_);
     if (eval_) need.cover(*eval_);
     if (reference_lora_) need.lora_ranks = std::max(need.lora_ranks, ranks_max(*reference_lora_));
