@@ -57,7 +57,8 @@ class Run {
     need.cover(train_);
     if (eval_) need.cover(*eval_);
     if (reference_lora_) need.lora_ranks = std::max(need.lora_ranks, ranks_max(*reference_lora_));
-    plan_ = plan_memory(job, model_.config, need, available_memory_bytes());
+    const int64_t held_bytes = need.data_bytes + need.weights * static_cast<int64_t>(sizeof(float));  // in the plan, and not free any more
+    plan_ = plan_memory(job, model_.config, need, available_memory_bytes() + held_bytes);
   }
 
   int execute(EventSink sink);

@@ -1,0 +1,102 @@
+// The memory plan: what it does where memory is scarce, and that a run stays near it.
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "error.h"
+#include "run/memory.h"
+#include "tiny_run.h"
+
+using namespace concord;
+
+namespace {
+
+ModelConfig config() { return parse_model_config(parse_json(kTinyConfig, "config.json"), "config.json"); }
+
+Job job(const std::string& members = "") {
+  const std::string text = R"({"model_name_or_path":"m","train_file":"t","output_dir":"o","objective":"dpo")" + members + "}";
+  return parse_job(parse_json(text, "job.json"), "job.json");
+}
+
+const MemoryNeed kNeed{10'000, 1'000, 60, 40, 16, 2, 5'000};
+
+MemoryPlan plan(int64_t available, const std::string& members = "") { return plan_memory(job(members), config(), kNeed, available); }
+
+// The least that lets `accept` hold, to the byte.
+int64_t least_available(const std::function<bool(int64_t)>& accept) {
+  int64_t low = 0, high = int64_t{1} << 40;
+  while (high - low > 1) {
+    const int64_t middle = low + (high - low) / 2;
+    (accept(middle) ? high : low) = middle;
+  }
+  return high;
+}
+
+bool fits(int64_t available) {
+  try {
+    return plan(available).total_bytes <= available;
+  } catch (const Failure&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+TEST("with room, activations are kept; with less, recomputed; with least, micro-batches are one group") {
+  const MemoryPlan roomy = plan(INT64_MAX);
+  CHECK(!roomy.decoder.recompute);
+  CHECK_EQ(roomy.micro_batch_tokens, 2048);
+  const MemoryPlan tight = plan(roomy.total_bytes - 1);
+  CHECK(tight.decoder.recompute);
+  CHECK_EQ(tight.micro_batch_tokens, 2048);
+  const MemoryPlan least = plan(tight.total_bytes - 1);
+  CHECK(least.decoder.recompute);
+  CHECK_EQ(least.micro_batch_tokens, 60);
+  CHECK(least.total_bytes < tight.total_bytes && tight.total_bytes < roomy.total_bytes);
+  CHECK_EQ(least_available(fits), least.total_bytes);
+}
+
+TEST("the parts add up, and hold weights, gradients and both moments") {
+  const MemoryPlan roomy = plan(INT64_MAX);
+  int64_t sum = 0;
+  for (const auto& [name, bytes] : roomy.parts) sum += bytes;
+  CHECK_EQ(sum, roomy.total_bytes);
+  const auto part = [&](const std::string& wanted) {
+    for (const auto& [name, bytes] : roomy.parts)
+      if (name == wanted) return bytes;
+    return int64_t{-1};
+  };
+  CHECK_EQ(part("data"), 5'000);
+  CHECK_EQ(part("weights"), 4 * 11'000);  // of the base and the adapter
+  CHECK_EQ(part("gradients"), 4 * 1'000);
+  CHECK_EQ(part("optimizer"), 8 * 1'000);
+}
+
+TEST("what the job says is kept, or refused with what would fit") {
+  CHECK(plan(INT64_MAX, R"(,"gradient_checkpointing":true)").decoder.recompute);
+  CHECK_EQ(plan(INT64_MAX, R"(,"micro_batch_tokens":100)").micro_batch_tokens, 100);
+  const int64_t recomputing = plan(INT64_MAX, R"(,"gradient_checkpointing":true)").total_bytes;
+  CHECK_THROWS_WITH(plan(recomputing, R"(,"gradient_checkpointing":false,"micro_batch_tokens":2048)"), "out of memory: micro_batch_tokens 2048 needs");
+  const int64_t least = least_available(fits);
+  CHECK_THROWS_WITH(plan(least - 1), "lower max_length");
+  CHECK_THROWS_WITH(plan(1'000), "no length would fit: choose a smaller model");
+}
+
+TEST("where the system gives less than the plan, exit 3 says what to lower") {
+  TinyRun tiny;
+  const std::string job = tiny.job("out", {{"objective", "dpo"}, {"micro_batch_tokens", 1'000'000}});
+  std::fflush(nullptr);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    setenv("CONCORD_THREADS", "1", 1);
+    const rlimit limit{512 << 20, 512 << 20};
+    setrlimit(RLIMIT_AS, &limit);
+    if (!freopen("/dev/null", "w", stdout) || !freopen((tiny.dir / "err").c_str(), "w", stderr)) _exit(99);
+    execl(CONCORD_BINARY, CONCORD_BINARY, "train", job.c_str(), nullptr);
+    _exit(98);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  CHECK(WIFEXITED(status));
+  CHECK_EQ(WEXITSTATUS(status), 3);
+  CHECK(read_file(tiny.dir / "err").text().find("lower micro_batch_tokens or max_length") != std::string_view::npos);
+}
