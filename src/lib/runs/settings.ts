@@ -114,9 +114,10 @@ const SMALL_PARAMETERS = 50_000_000;
 /** A small base learns little from the rates of large ones; measured on the demo base (demo/round.ts). */
 export function suggested(model: Model | undefined, objective: Objective): Values {
   if (!model || model.facts.parameters > SMALL_PARAMETERS) return {};
-  const rate = objective === 'dpo' ? '5e-4' : '2e-3';
   const size = { r: '16', lora_alpha: '32' };
-  return { learning_rate: rate, num_train_epochs: '6', groups_per_step: '4', ...size };
+  if (objective === 'sft')
+    return { learning_rate: '2e-3', num_train_epochs: '6', groups_per_step: '4', ...size };
+  return { learning_rate: '7e-4', num_train_epochs: '12', groups_per_step: '6', ...size };
 }
 
 /** What stands in the fields, as job keys; the trainer checks the values and names what is wrong. */
