@@ -129,6 +129,6 @@ const modelConfig = ({ config }: Recipe, text: Text) => ({
 });
 
 if (import.meta.main) {
-  const out = fileURLToPath(new URL('.', import.meta.url));
+  const out = process.argv[2] ?? fileURLToPath(new URL('.', import.meta.url));
   await cook(RECIPE, out, await trainerIn(join(tmpdir(), 'concord-demo-recipe')));
 }

@@ -73,7 +73,13 @@ function start(args: string[], threads?: number): Promise<void> {
   let said = '';
   child.stderr.on('data', (piece) => (said = (said + piece).slice(-2_000)));
   return new Promise((resolve, reject) => {
-    child.on('error', reject);
+    child.on('error', (error) =>
+      reject(
+        new Error(
+          `The trainer does not start (${error.message}); build it: cmake -S trainer -B trainer/build && cmake --build trainer/build.`
+        )
+      )
+    );
     child.on('close', (code) =>
       code === 0
         ? resolve()
