@@ -87,7 +87,9 @@ const std::vector<Command>& commands() {
       {"bench", "--job JOB.json [--completions K] [--prompt-tokens N] [--completion-tokens N] [--steps N]",
        {"--job", "--completions", "--prompt-tokens", "--completion-tokens", "--steps"}, {"--job"}, 0,
        [](const Flags& f) { return run_bench(bench_args(f)); }},
-      later("serve"), later("merge")};
+      {"merge", "--model DIR --adapter DIR --out DIR", {"--model", "--adapter", "--out"}, {"--model", "--adapter", "--out"}, 0,
+       [](const Flags& f) { return run_merge(f.text("--model"), f.text("--adapter"), f.text("--out")); }},
+      later("serve")};
   return all;
 }
 

@@ -40,6 +40,7 @@ int run_score(const ScoreArgs& args);             // run/score.cpp
 int run_generate(const GenerateArgs& args);       // run/generate.cpp
 int run_init(const std::string& config_file, int64_t seed, const std::string& out);
 int run_inspect(const std::string& model, const std::string& job_file);  // job_file may be empty
+int run_merge(const std::string& model, const std::string& adapter, const std::string& out);
 int run_devices();
 
 }  // namespace concord

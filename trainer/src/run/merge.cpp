@@ -1,0 +1,60 @@
+// concord-trainer merge: the base with the adapter added in, W + s B A, as a checkpoint that needs no adapter.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+#include "error.h"
+#include "io/adapter.h"
+#include "io/checkpoint_dir.h"
+#include "ops/ops.h"
+#include "run/commands.h"
+#include "run/device.h"
+
+namespace concord {
+namespace {
+
+// What a base has beside its weights: how text becomes ids and where an answer ends.
+constexpr const char* kTextFiles[] = {"tokenizer.json",   "tokenizer_config.json",   "tokenizer.model",     "vocab.json",            "merges.txt",
+                                      "added_tokens.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json"};
+
+constexpr float kHalfMax = 65504;
+
+void check_fits(const TensorView& weight, const std::vector<float>& values) {
+  const bool fits = weight.dtype != DType::F16 || std::all_of(values.begin(), values.end(), [](float v) { return std::abs(v) <= kHalfMax; });
+  if (!fits) bad_input("the merged weight " + in_quotes(weight.name) + " is too large for the base's float16; use a base in bfloat16 or float32");
+}
+
+}  // namespace
+
+int run_merge(const std::string& model, const std::string& adapter_dir, const std::string& out) {
+  const CheckpointDir base = open_checkpoint(model);
+  const Adapter adapter = read_adapter(adapter_dir, base.config);
+  for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"})
+    if (path_exists(join_path(out, name))) bad_input("--out " + out + " already holds " + name + "; choose another folder");
+
+  Cpu cpu(thread_count());
+  std::map<std::string, std::vector<float>> merged;  // those the adapter changes; the others go as they are
+  for (const LoraModule& m : adapter.modules) {
+    const TensorView& weight = base.tensor(m.module + ".weight");
+    std::vector<float>& values = merged[weight.name] = to_f32(weight);
+    ops::matmul_nn<float>(cpu, static_cast<float>(m.scaling), {m.b.data(), m.out, m.r}, {m.a.data(), m.r, m.in}, 1,
+                          {values.data(), m.out, m.in});
+    check_fits(weight, values);
+  }
+  std::vector<TensorOut> tensors;
+  for (const TensorSpec& spec : model_tensors(base.config)) {
+    const TensorView& weight = base.tensor(spec.name);
+    const auto found = merged.find(spec.name);
+    const bool changed = found != merged.end();
+    tensors.push_back({spec.name, weight.dtype, spec.shape, changed ? static_cast<const void*>(found->second.data()) : weight.data, changed});
+  }
+  make_dir(out);
+  for (const char* name : kTextFiles)
+    if (path_exists(join_path(model, name))) write_file(join_path(out, name), read_file(join_path(model, name)).text());
+  write_checkpoint(out, base.config_json, tensors);
+  std::printf("%s\n", to_text(Json::Object{{"model", out}, {"merged_modules", adapter.modules.size()}}).c_str());
+  return exit_done;
+}
+
+}  // namespace concord
