@@ -15,6 +15,7 @@ import {
   findAdapter,
   type AdapterRow
 } from './adapters.ts';
+import { previewRoutes } from './preview.ts';
 import { fitsZip, zip, zipBytes } from './zip.ts';
 
 export { addAdapter } from './adapters.ts';
@@ -126,7 +127,7 @@ async function found({ services, params }: Call): Promise<AdapterRow> {
 export function createArtifacts(_services: Services): { api: RoomApi } {
   return {
     api: {
-      routes: [list, read, readFile, download],
+      routes: [list, read, readFile, download, ...previewRoutes],
       locate: { adapter: async ({ db }, id) => (await findAdapter(db, id))?.projectId ?? null }
     }
   };

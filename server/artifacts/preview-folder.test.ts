@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, readdir, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { limits } from '../limits.ts';
+import { hashFolder } from '../runs/index.ts';
 import { ensurePreview, previewFolder } from './preview-folder.ts';
 import { writeTinyCheckpoint } from './testing-checkpoint.ts';
 
@@ -16,17 +17,19 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-const source = (parameters = 500) => ({ sha256: 'a'.repeat(64), folder, parameters });
+const source = async (parameters = 500) => ({ sha256: await hashFolder(folder), folder, parameters });
 const here = () => readdir(home).catch(() => []);
 
 test('is made once, however many ask at once', async () => {
   await writeTinyCheckpoint(folder);
-  const all = await Promise.all(Array.from({ length: 5 }, () => ensurePreview(home, source())));
+  const model = await source();
+  const made = previewFolder(home, model.sha256);
+  const all = await Promise.all(Array.from({ length: 5 }, () => ensurePreview(home, model)));
   expect(new Set(all).size).toBe(1);
-  expect(await here()).toEqual([`${'a'.repeat(64)}-1`]);
-  const made = await stat(join(previewFolder(home, 'a'.repeat(64)), 'model.onnx'));
-  expect(await ensurePreview(home, source())).toEqual(all[0]);
-  expect((await stat(join(previewFolder(home, 'a'.repeat(64)), 'model.onnx'))).mtimeMs).toBe(made.mtimeMs);
+  expect(await here()).toEqual([basename(made)]);
+  const { mtimeMs } = await stat(join(made, 'model.onnx'));
+  expect(await ensurePreview(home, model)).toEqual(all[0]);
+  expect((await stat(join(made, 'model.onnx'))).mtimeMs).toBe(mtimeMs);
   expect(all[0]!.files.map(({ name }) => name)).toEqual([
     'model.onnx',
     'weights-0.bin',
@@ -38,15 +41,26 @@ test('is made once, however many ask at once', async () => {
 
 test('what a server that was killed left behind is made anew', async () => {
   await writeTinyCheckpoint(folder);
-  const left = `${previewFolder(home, 'a'.repeat(64))}.making`;
+  const model = await source();
+  const made = previewFolder(home, model.sha256);
+  const left = `${made}.making`;
   await mkdir(left, { recursive: true });
   await writeFile(join(left, 'weights-0.bin'), 'half');
-  await ensurePreview(home, source());
-  expect(await here()).toEqual([`${'a'.repeat(64)}-1`]);
+  await ensurePreview(home, model);
+  expect(await here()).toEqual([basename(made)]);
+});
+
+test('weights that were exchanged since the base was registered are not passed off as it', async () => {
+  await writeTinyCheckpoint(folder);
+  const model = await source();
+  await writeTinyCheckpoint(folder, { rope_theta: 500_000 });
+  await expect(ensurePreview(home, model)).rejects.toThrow('were changed since it was registered');
+  expect(await here()).toEqual([]);
 });
 
 test('a base that no browser can hold is refused before anything is written', async () => {
-  await expect(ensurePreview(home, source(limits.preview.parameters_max + 1))).rejects.toThrow(
+  await writeTinyCheckpoint(folder);
+  await expect(ensurePreview(home, await source(limits.preview.parameters_max + 1))).rejects.toThrow(
     'This base has 700000001 parameters; a browser can hold 700000000 at most.'
   );
   expect(await here()).toEqual([]);
@@ -77,7 +91,7 @@ const broken: [string, () => Promise<unknown>, string][] = [
 test.each(broken)('a model that is %s leaves nothing behind', async (_, spoil, sentence) => {
   await writeTinyCheckpoint(folder);
   await spoil();
-  await expect(ensurePreview(home, source())).rejects.toThrow(sentence);
+  await expect(ensurePreview(home, await source())).rejects.toThrow(sentence);
   expect(await here()).toEqual([]);
 });
 
@@ -85,7 +99,7 @@ test.each(['model.safetensors', 'tokenizer.json'])('%s may not be a link out of 
   await writeTinyCheckpoint(folder);
   await rename(join(folder, name), join(root, name));
   await symlink(join(root, name), join(folder, name));
-  await expect(ensurePreview(home, source())).rejects.toThrow(
+  await expect(ensurePreview(home, await source())).rejects.toThrow(
     `${name} of the model is a link to a place outside`
   );
   expect(await here()).toEqual([]);
@@ -96,5 +110,5 @@ test('an index may name only files of the folder', async () => {
   await rm(join(folder, 'model.safetensors'));
   const index = { weight_map: { 'model.norm.weight': '../secret.safetensors' } };
   await writeFile(join(folder, 'model.safetensors.index.json'), JSON.stringify(index));
-  await expect(ensurePreview(home, source())).rejects.toThrow('no safetensors file of the folder');
+  await expect(ensurePreview(home, await source())).rejects.toThrow('no safetensors file of the folder');
 });

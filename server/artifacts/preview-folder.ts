@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { PreviewManifest } from '#wire/preview.ts';
 import type { AdapterFile } from '#wire/adapter.ts';
 import { limits } from '../limits.ts';
+import { hashFolder } from '../runs/index.ts';
 import { openCheckpoint, type Checkpoint } from './onnx/checkpoint.ts';
 import { exportOnnx } from './onnx/export.ts';
 import { modelLinears } from './onnx/tensors.ts';
@@ -54,6 +55,7 @@ async function build(folder: string, source: PreviewSource): Promise<PreviewFact
     throw new PreviewError(
       `This base has ${source.parameters} parameters; a browser can hold ${limits.preview.parameters_max} at most. Choose a smaller base to preview its adapters.`
     );
+  await checkUnchanged(source);
   const making = `${folder}.making`;
   // Left over from a server that ended while it wrote.
   await rm(making, { recursive: true, force: true });
@@ -70,6 +72,16 @@ async function build(folder: string, source: PreviewSource): Promise<PreviewFact
     await rm(making, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Browsers keep the files under this hash for ever, and adapters were trained on these very weights. */
+async function checkUnchanged({ folder, sha256 }: PreviewSource): Promise<void> {
+  if (!existsSync(folder))
+    throw new PreviewError('The folder of this base is gone; put it back where it was registered.');
+  if ((await hashFolder(folder)) !== sha256)
+    throw new PreviewError(
+      'The files of this base were changed since it was registered; put them back, and register the new ones in a folder of their own.'
+    );
 }
 
 async function copyText(from: string, to: string): Promise<string[]> {

@@ -8,7 +8,7 @@ import { runRoutes } from './routes.ts';
 import { Runner } from './runner.ts';
 
 export type { Artifacts, NewAdapter } from './end.ts';
-export { DEMO, modelFolder, readText } from './model-folder.ts';
+export { DEMO, hashFolder, modelFolder, readText } from './model-folder.ts';
 export { findModel, type ModelRow } from './models.ts';
 export { adapterIdOf, findRun, runFolder } from './rows.ts';
 
