@@ -1,7 +1,7 @@
 import { PreviewFailure, type Fetched } from './protocol.ts';
 
 const PREFIX = 'concord-preview-';
-/** Bases kept on this device; the one loaded longest ago goes first. */
+/** Bases kept on this device; the one that came first goes first. */
 const BASES_MAX = 3;
 
 export interface Wanted {
@@ -44,7 +44,7 @@ export class FileStore {
         return data;
       }
     }
-    const data = await download(url, bytes, onBytes);
+    const data = await download(url, bytes, onBytes, this.cache ? 'no-store' : 'default');
     this.fetched.downloaded_bytes += bytes;
     // A device whose storage is full still previews; it downloads again next time.
     await this.cache?.put(url, new Response(data)).catch(() => {});
@@ -60,9 +60,11 @@ export class FileStore {
 async function download(
   url: string,
   bytes: number,
-  onBytes: (count: number) => void
+  onBytes: (count: number) => void,
+  // A base would otherwise stand on the device twice, and push everything else out of the browser's own cache.
+  cache: RequestCache
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await reach(url);
+  const response = await reach(url, cache);
   const data = new Uint8Array(bytes);
   let at = 0;
   const reader = response.body!.getReader();
@@ -83,8 +85,8 @@ async function download(
 const wrongLength = () => new PreviewFailure({ code: 'unreachable' });
 
 /** A GET below the API; a refusal speaks in the server's words. */
-export async function reach(url: string): Promise<Response> {
-  const response = await fetch(url).catch(() => {
+export async function reach(url: string, cache: RequestCache = 'default'): Promise<Response> {
+  const response = await fetch(url, { cache }).catch(() => {
     throw new PreviewFailure({ code: 'unreachable' });
   });
   if (response.ok) return response;
