@@ -3,6 +3,8 @@ export interface Toast {
   text: string;
   /** What takes it back; the bar stays longer then. */
   undo?: () => void | Promise<void>;
+  /** What its button says, where "Undo" would promise too much. */
+  undoLabel?: string;
   bad?: boolean;
 }
 

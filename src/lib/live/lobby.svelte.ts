@@ -1,0 +1,50 @@
+import { getContext, setContext } from 'svelte';
+import * as Y from 'yjs';
+import { roomName } from '$lib/wire/room';
+import { Deliveries } from './deliveries.ts';
+import { openLine, type Line } from './line.ts';
+import { others, type Here } from './people.ts';
+
+const KEY = Symbol('lobby');
+
+/** Who is in the project and on which task. It says that they are there, never what they do. */
+export class Lobby {
+  people = $state.raw<Here[]>([]);
+  #line: Line | null = null;
+  #task: string | null = null;
+
+  /** Connects; the answer leaves. */
+  open(project: string): () => void {
+    const doc = new Y.Doc();
+    const line = openLine(roomName({ kind: 'lobby', project }), doc, new Deliveries(), {});
+    const { awareness } = line.provider;
+    awareness.on('change', () => (this.people = others(awareness.getStates(), doc.clientID)));
+    this.#line = line;
+    this.#say();
+    return () => {
+      this.#line = null;
+      this.people = [];
+      line.close();
+      doc.destroy();
+    };
+  }
+
+  /** Tells the others which task this page has open; the answer takes it back. */
+  at(task: string): () => void {
+    this.#task = task;
+    this.#say();
+    return () => {
+      if (this.#task !== task) return;
+      this.#task = null;
+      this.#say();
+    };
+  }
+
+  #say(): void {
+    this.#line?.say(this.#task ? { task: this.#task } : {});
+  }
+}
+
+/** For a project's layout. */
+export const provideLobby = (): Lobby => setContext(KEY, new Lobby());
+export const useLobby = (): Lobby => getContext(KEY);

@@ -1,0 +1,151 @@
+import * as Y from 'yjs';
+import { roomName, type Room as RoomAddress } from '$lib/wire/room';
+import type { Ratings } from '$lib/wire/ranking';
+import { Deliveries } from './deliveries.ts';
+import { keep, type Kept } from './kept.ts';
+import { openLine, type Line } from './line.ts';
+import { others, type Here } from './people.ts';
+import type { Saved } from './saved.ts';
+
+/** The browser's half of a ballot or a table: its document, whether it is saved, and who else is here. */
+export class LiveRoom {
+  ranks = $state.raw<Readonly<Record<string, number>>>({});
+  ratings = $state.raw<Readonly<Ratings>>({});
+  people = $state.raw<Here[]>([]);
+  saved = $state<Saved>('connecting');
+  /** Whether there is a move of one's own to take back. */
+  undoable = $state(false);
+  /** Editing is possible: the server's state is here, and an id to edit under. */
+  ready = $state(false);
+  /** Why the server closed the door for good; null while it is open. */
+  refusal = $state<string | null>(null);
+
+  readonly doc = new Y.Doc();
+  readonly #ranks = this.doc.getMap<number>('ranks');
+  readonly #ratings = this.doc.getMap<Ratings[string]>('ratings');
+  readonly note = this.doc.getText('note');
+  /** Marks what this page does itself, which is what its undo takes back. */
+  readonly origin = Symbol('mine');
+  readonly #undo = new Y.UndoManager([this.#ranks, this.#ratings], {
+    // eslint-disable-next-line svelte/prefer-svelte-reactivity -- read by Yjs alone
+    trackedOrigins: new Set([this.origin]),
+    captureTimeout: 0
+  });
+  readonly #deliveries = new Deliveries();
+  #line: Line | null = null;
+  #kept: Kept | null = null;
+  #connected: boolean | null = null;
+  #closed = false;
+  #waiting: (() => void)[] = [];
+
+  readonly #address: RoomAddress;
+  readonly #user: string;
+
+  constructor(address: RoomAddress, user: string) {
+    this.#address = address;
+    this.#user = user;
+    this.#ranks.observe(() => (this.ranks = this.#ranks.toJSON()));
+    this.#ratings.observe(() => (this.ratings = this.#ratings.toJSON()));
+    for (const change of ['stack-item-added', 'stack-item-popped', 'stack-cleared'] as const)
+      this.#undo.on(change, () => (this.undoable = this.#undo.undoStack.length > 0));
+  }
+
+  /** Connects, after what an earlier page left undelivered has been taken in; the answer leaves the room. */
+  open(): () => void {
+    void this.#begin();
+    return () => this.#close();
+  }
+
+  async #begin(): Promise<void> {
+    const room = roomName(this.#address);
+    this.#kept = await keep(this.#user, room);
+    if (this.#closed) return this.#kept.close();
+    for (const update of this.#kept.left) Y.applyUpdate(this.doc, update, this.#kept);
+    this.doc.on('update', (update: Uint8Array, origin: unknown) => {
+      if (origin === this.#line?.provider || origin === this.#kept) return;
+      this.#kept?.add(update);
+      this.#look();
+    });
+    let admitted = false;
+    this.#line = openLine(room, this.doc, this.#deliveries, {
+      admitted: () => (admitted = true),
+      synced: () => {
+        this.ready = admitted && this.refusal === null;
+        this.#look();
+      },
+      delivered: () => this.#look(),
+      connected: (connected) => {
+        this.#connected = connected || (this.#connected === null ? null : false);
+        this.#look();
+      },
+      refused: (_, reason) => {
+        this.refusal = reason;
+        this.ready = false;
+        this.#look();
+      }
+    });
+    const { awareness } = this.#line.provider;
+    awareness.on('change', () => (this.people = others(awareness.getStates(), this.doc.clientID)));
+  }
+
+  #look(): void {
+    this.saved = this.#state();
+    if (this.saved !== 'saved') return;
+    this.#kept?.delivered();
+    for (const told of this.#waiting.splice(0)) told();
+  }
+
+  #state(): Saved {
+    if (this.refusal !== null) return 'refused';
+    if (this.#connected === null) return 'connecting';
+    if (!this.#connected) return this.#kept?.works ? 'offline' : 'tab';
+    return this.#deliveries.covers(Y.decodeStateVector(Y.encodeStateVector(this.doc))) ? 'saved' : 'saving';
+  }
+
+  /** Resolves true once everything done here is on disk; false where that did not happen in time. */
+  delivered(milliseconds: number): Promise<boolean> {
+    if (this.saved === 'saved') return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), milliseconds);
+      this.#waiting.push(() => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    });
+  }
+
+  /** Writes one rank; null takes the output out of the ranking. No other key changes. */
+  rank(output: string, number: number | null): void {
+    if (!this.ready || (this.ranks[output] ?? null) === number) return;
+    this.doc.transact(() => {
+      if (number === null) this.#ranks.delete(output);
+      else this.#ranks.set(output, number);
+    }, this.origin);
+  }
+
+  /** Writes one rating; null takes it back. */
+  rate(key: string, value: Ratings[string] | null): void {
+    if (!this.ready) return;
+    this.doc.transact(() => {
+      if (value === null) this.#ratings.delete(key);
+      else this.#ratings.set(key, value);
+    }, this.origin);
+  }
+
+  undo(): void {
+    if (this.ready) this.#undo.undo();
+  }
+
+  /** Tells the others at the table which output is in hand. */
+  hold(output: string | null): void {
+    this.#line?.say(output ? { output } : {});
+  }
+
+  #close(): void {
+    this.#closed = true;
+    this.#line?.close();
+    this.#kept?.close();
+    this.#undo.destroy();
+    this.doc.destroy();
+  }
+}

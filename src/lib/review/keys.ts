@@ -1,0 +1,46 @@
+import { isTyping, plain, withCommand } from '$lib/ui/keyboard.svelte.ts';
+import { toasts } from '$lib/ui/toasts.svelte.ts';
+
+export interface Commands {
+  place(place: number): void;
+  remove(): void;
+  select(step: -1 | 1): void;
+  step(direction: -1 | 1): void;
+  undo(): void;
+  switchBoard(): void;
+  guidelines(): void;
+  submit(): void;
+  skip(): void;
+  allBad(): void;
+  cannotJudge(): void;
+}
+
+/** What a key means on the review page; null where it means nothing there. */
+export function commandOf(event: KeyboardEvent): ((on: Commands) => void) | null {
+  // Also out of the comment that was just written.
+  if (event.key === 'Enter' && withCommand(event) && !event.repeat)
+    return document.querySelector('dialog[open]') ? null : (on) => on.submit();
+  if (isTyping(event)) return null;
+  if (event.key.toLowerCase() === 'z' && withCommand(event) && !event.shiftKey)
+    // The bar at the foot offers to take back something else; it goes first.
+    return toasts.all.at(-1)?.undo ? null : (on) => on.undo();
+  if (event.altKey && !event.ctrlKey && !event.metaKey) {
+    if (event.key === 'ArrowUp') return (on) => on.step(-1);
+    if (event.key === 'ArrowDown') return (on) => on.step(1);
+  }
+  if (!plain(event) || event.repeat) return null;
+  if (/^[1-9]$/.test(event.key)) return (on) => on.place(Number(event.key));
+  return byKey[event.key.toLowerCase()] ?? null;
+}
+
+const byKey: Record<string, (on: Commands) => void> = {
+  '0': (on) => on.remove(),
+  backspace: (on) => on.remove(),
+  arrowleft: (on) => on.select(-1),
+  arrowright: (on) => on.select(1),
+  t: (on) => on.switchBoard(),
+  g: (on) => on.guidelines(),
+  s: (on) => on.skip(),
+  x: (on) => on.allBad(),
+  c: (on) => on.cannotJudge()
+};

@@ -1,0 +1,140 @@
+import { tiersFromRanks } from '$lib/domain/tiers';
+import { LiveRoom } from '$lib/live/room.svelte.ts';
+import { isOpen, together } from '$lib/live/saved.ts';
+import { call } from '$lib/ui/api.ts';
+import { shows } from '$lib/ui/roles.ts';
+import type { Me } from '$lib/wire/me';
+import type { Project } from '$lib/wire/project';
+import type { Ranking, SubmitRanking, Verdict } from '$lib/wire/ranking';
+import type { Task } from '$lib/wire/task';
+import { Board } from './board.svelte.ts';
+import type { Commands } from './keys.ts';
+
+export type Mode = 'mine' | 'together';
+
+/** How long a submission waits for the last moves to be on disk. */
+const SAVED_MS = 4_000;
+
+/** One task on one person's screen: their ballot, the table where they may see it, and what they do with it. */
+export class Session {
+  readonly task: Task;
+  readonly project: Project;
+  readonly outputs: readonly string[];
+  readonly mine: Board | null;
+  readonly shared: Board | null;
+  mode = $state<Mode>('mine');
+  selected = $state('');
+  busy = $state(false);
+  /** What was refused, until the next try. */
+  problem = $state.raw<unknown>(null);
+
+  constructor(task: Task, project: Project, me: Me) {
+    this.task = task;
+    this.project = project;
+    this.outputs = task.outputs.map(({ id }) => id);
+    const user = me.user.id;
+    const board = (room: LiveRoom) => new Board(room, this.outputs);
+    this.mine = shows.judging(project.role)
+      ? board(new LiveRoom({ kind: 'ballot', task: task.id, user }, user))
+      : null;
+    this.shared = seesTable(task, project)
+      ? board(new LiveRoom({ kind: 'table', task: task.id }, user))
+      : null;
+    this.mode = this.mine ? 'mine' : 'together';
+    this.selected = this.outputs[0] ?? '';
+  }
+
+  board = $derived.by(() => (this.mode === 'mine' ? this.mine : this.shared));
+  rooms = $derived.by(() => [this.mine, this.shared].flatMap((board) => (board ? [board.room] : [])));
+  saved = $derived.by(() => together(this.rooms.map(({ saved }) => saved)));
+  unsaved = $derived.by(() => this.rooms.some(({ saved }) => isOpen(saved)));
+  refusal = $derived.by(() => this.rooms.find(({ refusal }) => refusal !== null)?.refusal ?? null);
+  /** The task has its rankings, and none of them is this person's. */
+  full = $derived.by(() => this.task.rankings >= this.project.review.overlap && this.task.my_version === 0);
+
+  /** Enters the rooms; the answer leaves them. */
+  open(): () => void {
+    const leave = this.rooms.map((room) => room.open());
+    return () => leave.forEach((one) => one());
+  }
+
+  switchTo(mode: Mode): void {
+    if (mode === 'mine' ? this.mine : this.shared) this.mode = mode;
+  }
+
+  /** Moves by key; placing goes on to the next output that has no place. */
+  readonly moves: Pick<Commands, 'place' | 'remove' | 'select' | 'step' | 'undo' | 'switchBoard'> = {
+    place: (place) => {
+      this.board?.toggle(this.selected, place);
+      if (this.board?.placeOf(this.selected) === place) this.#goOn();
+    },
+    remove: () => this.board?.drop(this.selected, 'tray'),
+    select: (step) => {
+      const at = this.outputs.indexOf(this.selected) + step;
+      this.selected = this.outputs[Math.min(this.outputs.length - 1, Math.max(0, at))] ?? '';
+    },
+    step: (direction) => this.board?.step(this.selected, direction),
+    undo: () => this.board?.undo(),
+    switchBoard: () => this.switchTo(this.mode === 'mine' ? 'together' : 'mine')
+  };
+
+  #goOn(): void {
+    const at = this.outputs.indexOf(this.selected);
+    const after = [...this.outputs.slice(at + 1), ...this.outputs.slice(0, at)];
+    this.selected = after.find((output) => this.board!.placeOf(output) === null) ?? this.selected;
+  }
+
+  /** Submits the ballot as it is on disk; true where the server took it. */
+  submit(verdict: Verdict, reason = ''): Promise<boolean> {
+    const { room } = this.mine!;
+    return this.#attempt(async () => {
+      if (!(await room.delivered(SAVED_MS))) throw new NotSaved();
+      const ranking: SubmitRanking = {
+        verdict,
+        tiers: verdict === 'ranked' ? tiersFromRanks(room.ranks) : [],
+        ratings: { ...room.ratings },
+        comment: room.note.toString(),
+        ...(reason ? { reason } : {})
+      };
+      await call<Ranking>(fetch, `/tasks/${this.task.id}/ranking`, { method: 'PUT', body: ranking });
+    });
+  }
+
+  /** Makes what stands on the table the consensus; null where that was refused. */
+  async consensus(): Promise<Ranking | null> {
+    let made: Ranking | null = null;
+    await this.#attempt(async () => {
+      if (!(await this.shared!.room.delivered(SAVED_MS))) throw new NotSaved();
+      made = await call<Ranking>(fetch, `/tasks/${this.task.id}/consensus`, { method: 'POST' });
+    });
+    return made;
+  }
+
+  skip(): Promise<boolean> {
+    return this.#attempt(() => call(fetch, `/tasks/${this.task.id}/skip`, { method: 'POST', body: {} }));
+  }
+
+  async #attempt(work: () => Promise<unknown>): Promise<boolean> {
+    if (this.busy) return false;
+    this.busy = true;
+    this.problem = null;
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      this.problem = error;
+      return false;
+    } finally {
+      this.busy = false;
+    }
+  }
+}
+
+/** The server does not have the last moves; submitting now would submit what it has. */
+export class NotSaved extends Error {}
+
+/** In an open project from the start, else after the reveal, for reviewers who judged the task. */
+function seesTable(task: Task, { review, role }: Project): boolean {
+  if (review.mode === 'open') return true;
+  return task.status === 'revealed' && (role !== 'reviewer' || task.my_version > 0);
+}
