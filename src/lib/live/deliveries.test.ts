@@ -9,6 +9,7 @@ const clocks = (clock: number) => new Map([[7, clock]]);
 
 function open(): Deliveries {
   const deliveries = new Deliveries();
+  deliveries.owns(7);
   deliveries.connected();
   deliveries.sending(STEP_1);
   deliveries.sending(STEP_2);
@@ -46,6 +47,14 @@ test('after a reconnect nothing passes for saved before the server was told all 
   deliveries.sending(STEP_2);
   deliveries.saved(clocks(4), 2);
   expect(deliveries.covers(clocks(4))).toBe(true);
+});
+
+test('what others did is not awaited: it was on disk before it came here', () => {
+  const deliveries = open();
+  deliveries.saved(clocks(1), 2);
+  expect(deliveries.covers(new Map([...clocks(1), [8, 5]]))).toBe(true);
+  deliveries.owns(8);
+  expect(deliveries.covers(new Map([...clocks(1), [8, 5]]))).toBe(false);
 });
 
 test('presence is no edit', () => {

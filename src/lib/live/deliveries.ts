@@ -5,13 +5,16 @@ const SYNC = 0;
 const STEP_2 = 1;
 
 /**
- * What of a page's edits is on disk, as the contract says it: the server's last word covers both every clock that the
- * page has and every sync frame that it sent on this connection (a deletion moves no clock).
+ * What of a page's edits is on disk, as the contract says it: the server's last word covers both every clock of the
+ * page's own and every sync frame that it sent on this connection (a deletion moves no clock). What others did came
+ * from the server, which had it on disk before.
  */
 export class Deliveries {
   #sent = 0;
   /** Whether this connection was told all that the page has; before that a silence would pass for "saved". */
   #told = false;
+  /** Client ids under which edits were made here, by this page or by one that left some behind. */
+  readonly #own = new Set<number>();
   #committed: Clocks = new Map();
   #frames = 0;
 
@@ -20,6 +23,11 @@ export class Deliveries {
     this.#sent = 0;
     this.#told = false;
     this.#frames = 0;
+  }
+
+  /** Edits under this client id are the page's own. */
+  owns(client: number): void {
+    this.#own.add(client);
   }
 
   /** A frame goes out. */
@@ -35,9 +43,9 @@ export class Deliveries {
     this.#frames = frames;
   }
 
-  /** Whether everything that the page holds, `local`, is on disk. */
+  /** Whether everything that was done here is on disk; `local` is the document's state vector. */
   covers(local: Clocks): boolean {
     if (!this.#told || this.#frames < this.#sent) return false;
-    return [...local].every(([client, clock]) => (this.#committed.get(client) ?? 0) >= clock);
+    return [...this.#own].every((client) => (this.#committed.get(client) ?? 0) >= (local.get(client) ?? 0));
   }
 }

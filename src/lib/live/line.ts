@@ -40,6 +40,7 @@ export function openLine(room: string, doc: Y.Doc, deliveries: Deliveries, on: L
     const id = decoding.readVarUint(decoder);
     if (admitted) return;
     admitted = true;
+    deliveries.owns(id);
     adopt(provider, id);
     on.admitted?.();
   };

@@ -60,7 +60,10 @@ export class LiveRoom {
     const room = roomName(this.#address);
     this.#kept = await keep(this.#user, room);
     if (this.#closed) return this.#kept.close();
-    for (const update of this.#kept.left) Y.applyUpdate(this.doc, update, this.#kept);
+    for (const update of this.#kept.left) {
+      for (const client of Y.parseUpdateMeta(update).to.keys()) this.#deliveries.owns(client);
+      Y.applyUpdate(this.doc, update, this.#kept);
+    }
     this.doc.on('update', (update: Uint8Array, origin: unknown) => {
       if (origin === this.#line?.provider || origin === this.#kept) return;
       this.#kept?.add(update);
