@@ -151,3 +151,33 @@ TEST("memory is counted before it is taken") {
   for (const auto& part : Decoder<double>::memory_parts(m.config, plan)) predicted += part.second;
   CHECK_EQ(predicted, decoder.memory_bytes());
 }
+
+TEST("rows of one pass go each through its own adapter or through none, as if alone") {
+  Model m(true), other(true);
+  for (double& v : other.lora.values) v = -2 * v;
+  Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+  const std::vector<int32_t> tokens = {3, 1, 4, 1, 5, 9}, positions = {0, 1, 2, 3, 4, 5};
+  // Every row sees itself alone: attention is then its own value, whatever the adapter of its neighbours.
+  const auto itself = [&](int64_t, Mat<double> qkv, Mat<double> attn, Mat<double> lse) {
+    std::vector<AttentionSegment> segments;
+    std::vector<AttentionGroup> alone;
+    for (int32_t t = 0; t < attn.rows; t++) {
+      segments.push_back({t, t + 1, 0, 0});
+      alone.push_back({t, t + 1});
+    }
+    std::vector<double> scratch(m.cpu.threads() * ops::attention_scratch_elements(1));
+    ops::attention<double>(m.cpu, qkv, attention_shape(m.config), 1.0, segments, alone, attn, lse,
+                           Mat<double>(scratch.data(), m.cpu.threads(), ops::attention_scratch_elements(1)));
+  };
+  const auto hidden = [&](std::vector<LoraRows<double>> rows) {
+    decoder.forward(tokens, positions, rows, itself);
+    return std::vector<double>(decoder.hidden().data, decoder.hidden().data + 6 * m.config.hidden_size);
+  };
+  const auto base = hidden({}), first = hidden({{0, 6, &m.lora}}), second = hidden({{0, 6, &other.lora}});
+  const auto mixed = hidden({{3, 5, &other.lora}, {0, 2, &m.lora}});
+  CHECK(first != base && second != base && first != second);
+  for (int64_t i = 0; i < 6 * m.config.hidden_size; i++) {
+    const int64_t row = i / m.config.hidden_size;
+    CHECK_NEAR(mixed[i], (row < 2 ? first : row == 2 || row == 5 ? base : second)[i], 1e-12);
+  }
+}

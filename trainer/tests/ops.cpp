@@ -60,6 +60,26 @@ TEST("products are the sums they stand for, in float and double") {
   }
 }
 
+TEST("of few rows, each gives the same bytes whatever rows stand beside it and however many threads there are") {
+  Numbers numbers;
+  const int64_t n = 37, k = 83;
+  const std::vector<double> x64 = numbers.vector(ops::kFewRows * k), w64 = numbers.vector(n * k);
+  const std::vector<float> x(x64.begin(), x64.end()), w(w64.begin(), w64.end());
+  const auto product = [&](int64_t first, int64_t rows, int threads) {
+    Cpu cpu(threads);
+    std::vector<float> y(rows * n);
+    ops::matmul_nt<float>(cpu, 1.0f, Mat<const float>(x.data() + first * k, rows, k), Mat<const float>(w.data(), n, k), 0.0f, Mat<float>(y.data(), rows, n));
+    return y;
+  };
+  const std::vector<float> all = product(0, ops::kFewRows, 2);
+  for (int64_t rows = 1; rows <= ops::kFewRows; rows++) {
+    for (int64_t first = 0; first + rows <= ops::kFewRows; first += 5) {
+      const std::vector<float> some = product(first, rows, 1 + static_cast<int>(rows % 3));
+      CHECK(std::equal(some.begin(), some.end(), all.begin() + first * n));
+    }
+  }
+}
+
 TEST("rms_norm") {
   Cpu cpu;
   Numbers numbers;

@@ -46,6 +46,13 @@ struct Lora {
   Lora(const Lora&) = delete;  // layers point into values and grads
 };
 
+// Rows [begin, end) of a forward pass that this adapter changes. Rows in no range go through the base alone.
+template <class T>
+struct LoraRows {
+  int64_t begin, end;
+  const Lora<T>* lora;
+};
+
 template <class T>
 Lora<T> make_lora(const ModelConfig& model, const Adapter& adapter, bool trainable);
 

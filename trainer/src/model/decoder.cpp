@@ -89,7 +89,8 @@ void Decoder<T>::lay_out_layer(LayerActivations<T>& layer) {
 
 template <class T>
 void Decoder<T>::forward(const PackedBatch& batch, const Lora<T>* lora) {
-  forward(batch.tokens, batch.positions, lora,
+  const LoraRows<T> all{0, batch.n_tokens(), lora};
+  forward(batch.tokens, batch.positions, Adapters(&all, lora ? 1 : 0),
           [&](int64_t, Mat<T> qkv, Mat<T> attn, Mat<T> lse) { attend(batch, qkv, attn, lse); });
 }
 
@@ -99,7 +100,7 @@ void Decoder<T>::attend(const PackedBatch& batch, Mat<T> qkv, Mat<T> attn, Mat<T
 }
 
 template <class T>
-void Decoder<T>::forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, const Lora<T>* lora,
+void Decoder<T>::forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora,
                          const Attention& attention) {
   tokens_ = static_cast<int64_t>(tokens.size());
   const int64_t n_layers = config_.num_hidden_layers;
@@ -110,7 +111,7 @@ void Decoder<T>::forward(std::span<const int32_t> tokens, std::span<const int32_
     layer_mlp(l, lora);
     auto& layer = acts(l);
     ops::matmul_nt<T>(cpu_, T(1), top(layer.act), weights_.layers[l].down, T(0), top(delta_));
-    if (lora) lora_forward<T>(cpu_, lora->layers[l].down, top(layer.act), top_ranks(layer.xa_down, lora->layers[l].down), top(delta_));
+    adapt(lora, l, &Lora<T>::Layer::down, top(layer.act), layer.xa_down, top(delta_));
     // The residual add goes with the norm that reads its sum: the next layer's, or the final one.
     const bool last = l + 1 == n_layers;
     const T* next_norm = last ? weights_.norm : weights_.layers[l + 1].input_norm;
@@ -120,29 +121,36 @@ void Decoder<T>::forward(std::span<const int32_t> tokens, std::span<const int32_
   }
 }
 
+// What the adapters add to one fused layer's output y of x, each to its own rows.
+template <class T>
+void Decoder<T>::adapt(Adapters lora, int64_t l, LoraPart part, Mat<T> x, Mat<T> xa, Mat<T> y) {
+  for (const LoraRows<T>& rows : lora) {
+    const LoraLinear<T>& linear = rows.lora->layers[l].*part;
+    const auto of = [&](Mat<T> m) { return m.row_range(rows.begin, rows.end); };
+    lora_forward<T>(cpu_, linear, of(x), of(top_ranks(xa, linear)), of(y));
+  }
+}
+
 // norm1 -> qkv -> attention -> o -> mid, norm2
 template <class T>
-void Decoder<T>::layer_to_mid(int64_t l, const int32_t* positions, const Lora<T>* lora, const Attention& attention) {
+void Decoder<T>::layer_to_mid(int64_t l, const int32_t* positions, Adapters lora, const Attention& attention) {
   auto& layer = acts(l);
   const auto& w = weights_.layers[l];
   ops::matmul_nt<T>(cpu_, T(1), top(layer.norm1), w.qkv, T(0), top(layer.qkv));
-  if (lora) lora_forward<T>(cpu_, lora->layers[l].qkv, top(layer.norm1), top_ranks(layer.xa_qkv, lora->layers[l].qkv), top(layer.qkv));
+  adapt(lora, l, &Lora<T>::Layer::qkv, top(layer.norm1), layer.xa_qkv, top(layer.qkv));
   ops::rope<T>(cpu_, top(layer.qkv), shape_, positions, Mat<const T>(rope_.data(), plan_.positions, config_.head_dim), T(1));
   attention(l, top(layer.qkv), top(layer.attn), top(layer.lse));
   ops::matmul_nt<T>(cpu_, T(1), top(layer.attn), w.o, T(0), top(delta_));
-  if (lora) lora_forward<T>(cpu_, lora->layers[l].o, top(layer.attn), top_ranks(layer.xa_o, lora->layers[l].o), top(delta_));
+  adapt(lora, l, &Lora<T>::Layer::o, top(layer.attn), layer.xa_o, top(delta_));
   ops::add_rms_norm<T>(cpu_, x(l), top(delta_), top(layer.mid), w.post_norm, eps_, top(layer.norm2), layer.rstd2);
 }
 
 // norm2 -> gate, up -> act
 template <class T>
-void Decoder<T>::layer_mlp(int64_t l, const Lora<T>* lora) {
+void Decoder<T>::layer_mlp(int64_t l, Adapters lora) {
   auto& layer = acts(l);
   ops::matmul_nt<T>(cpu_, T(1), top(layer.norm2), weights_.layers[l].gate_up, T(0), top(layer.gate_up));
-  if (lora) {
-    lora_forward<T>(cpu_, lora->layers[l].gate_up, top(layer.norm2), top_ranks(layer.xa_gate_up, lora->layers[l].gate_up),
-                    top(layer.gate_up));
-  }
+  adapt(lora, l, &Lora<T>::Layer::gate_up, top(layer.norm2), layer.xa_gate_up, top(layer.gate_up));
   ops::swiglu<T>(cpu_, top(layer.gate_up), top(layer.act));
 }
 
@@ -150,9 +158,11 @@ template <class T>
 void Decoder<T>::recompute_layer(int64_t l, const PackedBatch& batch, const Lora<T>* lora) {
   auto& layer = acts(l);
   ops::rms_norm<T>(cpu_, x(l), weights_.layers[l].input_norm, eps_, top(layer.norm1), layer.rstd1);
-  layer_to_mid(l, batch.positions.data(), lora,
+  const LoraRows<T> all{0, tokens_, lora};
+  const Adapters adapters(&all, lora ? 1 : 0);
+  layer_to_mid(l, batch.positions.data(), adapters,
                [&](int64_t, Mat<T> qkv, Mat<T> attn, Mat<T> lse) { attend(batch, qkv, attn, lse); });
-  layer_mlp(l, lora);
+  layer_mlp(l, adapters);
   if (lora && !lora->layers[l].down.parts.empty()) {
     ops::matmul_nt<T>(cpu_, T(1), top(layer.act), lora->layers[l].down.a, T(0), top_ranks(layer.xa_down, lora->layers[l].down));
   }

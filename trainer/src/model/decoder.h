@@ -37,6 +37,7 @@ class Decoder {
  public:
   // Attention of one layer over already rotated qkv; fills attn and lse.
   using Attention = std::function<void(int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<T> lse)>;
+  using Adapters = std::span<const LoraRows<T>>;  // the ranges are disjoint
 
   // `weights` is a buffer of weight_layout(config) and outlives the decoder. Throws std::bad_alloc.
   Decoder(Cpu& cpu, const ModelConfig& config, const T* weights, const DecoderPlan& plan);
@@ -46,9 +47,8 @@ class Decoder {
 
   // Runs all layers and the final norm. `lora` null: the base alone.
   void forward(const PackedBatch& batch, const Lora<T>* lora);
-  // The same for tokens that bring their own attention (a cache).
-  void forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, const Lora<T>* lora,
-               const Attention& attention);
+  // The same for tokens that bring their own attention (a cache), and each its own adapter.
+  void forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora, const Attention& attention);
 
   // logp[r] of every row of the batch, after forward().
   void head_logps(const PackedBatch& batch, T* logp);
@@ -73,8 +73,10 @@ class Decoder {
  private:
   void lay_out();
   void lay_out_layer(LayerActivations<T>& layer);
-  void layer_to_mid(int64_t l, const int32_t* positions, const Lora<T>* lora, const Attention& attention);
-  void layer_mlp(int64_t l, const Lora<T>* lora);
+  void layer_to_mid(int64_t l, const int32_t* positions, Adapters lora, const Attention& attention);
+  void layer_mlp(int64_t l, Adapters lora);
+  using LoraPart = LoraLinear<T> Lora<T>::Layer::*;
+  void adapt(Adapters lora, int64_t l, LoraPart part, Mat<T> x, Mat<T> xa, Mat<T> y);
   void recompute_layer(int64_t l, const PackedBatch& batch, const Lora<T>* lora);
   void backward_mlp(int64_t l, const Lora<T>* lora, WeightViews<T>* grads);
   void backward_attention(int64_t l, const PackedBatch& batch, const Lora<T>* lora, WeightViews<T>* grads);

@@ -58,6 +58,9 @@ struct CachedSegment {
 
 namespace ops {
 
+// Of products of at most so many rows each row's result is the same bytes whatever rows stand beside it.
+inline constexpr int64_t kFewRows = 32;
+
 // Y[m,n] = alpha X[m,k] W[n,k]^T + beta Y. A linear layer's forward, weights stored [out, in].
 template <class T>
 void matmul_nt(Cpu&, T alpha, Mat<const T> x, Mat<const T> w, T beta, Mat<T> y);

@@ -58,6 +58,10 @@ class Generation {
   void advance(Decoder<float>& decoder, KvCache<float>& cache, std::vector<Sample*>& live);
   void sample(Decoder<float>& decoder, Mat<const float> hidden, std::vector<Sample*>& live);
   bool ended(const Sample& sample) const;
+  std::vector<LoraRows<float>> adapters(int64_t rows) const {
+    if (!model_.adapter) return {};
+    return {{0, rows, model_.lora()}};
+  }
 
   const GenerateArgs& args_;
   LoadedModel model_;
@@ -177,7 +181,7 @@ std::vector<Sample> Generation::prefill(Decoder<float>& decoder, KvCache<float>&
   pack(pointers, batch);
   std::vector<int64_t> rows(batch.n_tokens());
   std::iota(rows.begin(), rows.end(), int64_t{0});
-  decoder.forward(batch.tokens, batch.positions, model_.lora(), [&](int64_t layer, Mat<float> qkv, Mat<float> attn, Mat<float> lse) {
+  decoder.forward(batch.tokens, batch.positions, adapters(batch.n_tokens()), [&](int64_t layer, Mat<float> qkv, Mat<float> attn, Mat<float> lse) {
     decoder.attend(batch, qkv, attn, lse);
     cache.keep(qkv, rows, cache.prompt(layer));
   });
@@ -217,7 +221,7 @@ void Generation::advance(Decoder<float>& decoder, KvCache<float>& cache, std::ve
   }
   const AttentionShape shape = attention_shape(model_.config);
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape.head_dim)));
-  decoder.forward(tokens, positions, model_.lora(), [&](int64_t layer, Mat<float> qkv, Mat<float> attn, Mat<float>) {
+  decoder.forward(tokens, positions, adapters(static_cast<int64_t>(tokens.size())), [&](int64_t layer, Mat<float> qkv, Mat<float> attn, Mat<float>) {
     cache.keep(qkv, rows, cache.own(layer));
     ops::cached_attention<float>(cpu_, qkv, shape, scale, cache.prompt(layer), cache.own(layer), segments, attn);
   });

@@ -2,7 +2,9 @@
 // on two cores and at the sizes of small models its hand-over costs more than the product, and
 // pieces cut by shape alone keep the bytes independent of the number of threads.
 #include <algorithm>
+#include <type_traits>
 
+#include "ops/cpu/few_rows.h"
 #include "ops/cpu/serial_gemm.h"
 #include "ops/ops.h"
 
@@ -16,10 +18,21 @@ int64_t piece_rows(int64_t rows) {
   return std::clamp<int64_t>(eighth, 64, 512);
 }
 
+// Rows of W per piece where X has few: some 10 microseconds of reading, and a multiple of the kernel's tile.
+int64_t piece_of_w(int64_t cols) { return std::clamp<int64_t>((1 << 16) / std::max<int64_t>(cols, 1) / 4 * 4, 4, 4096); }
+
 }  // namespace
 
 template <class T>
 void matmul_nt(Cpu& cpu, T alpha, Mat<const T> x, Mat<const T> w, T beta, Mat<T> y) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (x.rows <= kFewRows) {
+      cpu.for_ranges(w.rows, piece_of_w(w.cols), [&](int64_t begin, int64_t end) {
+        few_rows_nt(x.rows, end - begin, x.cols, alpha, x.data, x.stride, w.row(begin), w.stride, beta, y.data + begin, y.stride);
+      });
+      return;
+    }
+  }
   cpu.for_ranges(x.rows, piece_rows(x.rows), [&](int64_t begin, int64_t end) {
     serial_gemm(false, true, end - begin, w.rows, x.cols, alpha, x.row(begin), x.stride, w.data, w.stride, beta,
                 y.row(begin), y.stride);
