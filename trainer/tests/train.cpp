@@ -99,8 +99,12 @@ TEST("held-out evaluation: before the end, the best kept, early stopping") {
   }
   CHECK_EQ(evals, size_t{6});
 
-  // At this rate the loss rises at once, so the first evaluation is the best and the third ends the run.
-  job = with(job, {{"learning_rate", 5.0}, {"objective", "sft"}, {"early_stopping_patience", 2}, {"load_best_model_at_end", true}});
+  // What is learned makes other ids less likely, so the first evaluation is the best and the third ends the run.
+  Groups others = tiny_groups();
+  for (int32_t& id : others.tokens) id = 2 + id * (id + 5) % 62;
+  write_groups(tiny.dir / "others.safetensors", others);
+  job = with(job, {{"learning_rate", 0.03}, {"objective", "sft"}, {"eval_file", tiny.dir / "others.safetensors"},
+                   {"early_stopping_patience", 2}, {"load_best_model_at_end", true}});
   const Ran stopped = run_binary({"train", tiny.job("early", job)});
   CHECK_EQ(stopped.exit_code == 0 ? "" : stopped.err, "");
   const Json end = events_in(stopped.out).back();
