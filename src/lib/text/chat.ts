@@ -1,8 +1,8 @@
-import { Template } from '@huggingface/jinja';
 import type { Message } from '#wire/task.ts';
 import { TextError } from './error.ts';
+import { compileTemplate, type Rendering, type Template } from './jinja/template.ts';
 
-export type Render = (messages: readonly Message[], addGenerationPrompt: boolean) => string;
+export type Render = (messages: readonly Message[], addGenerationPrompt: boolean) => Rendering;
 
 const NAMES = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
 type Special = Partial<Record<(typeof NAMES)[number], string>>;
@@ -22,19 +22,18 @@ export function specialTokens(config: Record<string, unknown>): Special {
  * The template as `transformers.apply_chat_template` renders it; null where the model has none. A config may hold a
  * list of named templates: `default` is the one for plain conversations.
  */
-export function chatTemplate(given: unknown, special: Special): Render | null {
+export function chatTemplate(
+  given: unknown,
+  special: Special,
+  now: () => Date = () => new Date()
+): Render | null {
   const source = Array.isArray(given) ? given.find(({ name }) => name === 'default')?.template : given;
   if (typeof source !== 'string' || !source.trim()) return null;
   const template = compile(source);
   return (messages, addGenerationPrompt) => {
     try {
-      return template.render({
-        ...special,
-        messages,
-        add_generation_prompt: addGenerationPrompt,
-        tools: null,
-        documents: null
-      });
+      const variables = { ...special, messages, tools: null, documents: null };
+      return template({ ...variables, add_generation_prompt: addGenerationPrompt }, now());
     } catch (error) {
       throw new TextError(
         'template_refused',
@@ -46,11 +45,7 @@ export function chatTemplate(given: unknown, special: Special): Render | null {
 
 function compile(source: string): Template {
   try {
-    // TRL's `generation` tag marks what is trained on; a condition that always holds renders the same, white space too.
-    const plain = source
-      .replace(/(\{%-?)\s*generation\s*(-?%\})/g, '$1 if true $2')
-      .replace(/(\{%-?)\s*endgeneration\s*(-?%\})/g, '$1 endif $2');
-    return new Template(plain);
+    return compileTemplate(source);
   } catch (error) {
     throw new TextError('bad_template', `The chat template cannot be read: ${(error as Error).message}`);
   }

@@ -90,8 +90,8 @@ export function checkFits(text: Text, modelVocabSize: number): void {
 
 function conversation(render: Render | null, messages: readonly Message[], answer?: string): string {
   if (render) {
-    if (answer === undefined) return render(messages, true);
-    return render([...messages, { role: 'assistant', content: answer }], false);
+    if (answer === undefined) return render(messages, true).text;
+    return render([...messages, { role: 'assistant', content: answer }], false).text;
   }
   const [first] = messages;
   const asked =

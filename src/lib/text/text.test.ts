@@ -1,22 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import type { Message } from '#wire/task.ts';
-import { chatTemplate } from './chat.ts';
 import { checkFits, createText, TextError } from './index.ts';
-
-const data = new URL('../../../../shared/data', import.meta.url).pathname;
-const present = existsSync(data) || Boolean(process.env.CI);
-const bytes = (path: string) => {
-  const raw = readFileSync(`${data}/${path}`);
-  return (path.endsWith('.gz') ? gunzipSync(raw) : raw).toString();
-};
-const jsonOf = (path: string) => JSON.parse(bytes(path));
-const linesOf = (path: string) =>
-  bytes(path)
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+import { jsonOf, linesOf, present, textOf } from './testing-data.ts';
 
 const stories = 'tiny-llm-stories260k/hf';
 const storiesText = () =>
@@ -136,37 +121,10 @@ const vocabularies: [string, string][] = [
 ];
 test.skipIf(!present).each(vocabularies)('%s gives the golden ids', (file, golden) => {
   const text = createText({ tokenizer: jsonOf(`tokenizers/${file}`) });
-  const inputs = bytes(`tokenizers/llama.cpp/${golden}.inp`).split('\n__ggml_vocab_test__\n');
-  const outputs = bytes(`tokenizers/llama.cpp/${golden}.out`).split('\n');
+  const inputs = textOf(`tokenizers/llama.cpp/${golden}.inp`).split('\n__ggml_vocab_test__\n');
+  const outputs = textOf(`tokenizers/llama.cpp/${golden}.out`).split('\n');
   inputs.forEach((input, i) => {
     const wanted = outputs[i]!.trim() ? outputs[i]!.trim().split(/\s+/).map(Number) : [];
     expect([input, text.encode(input)]).toEqual([input, wanted]);
   });
-});
-
-/** Vision models' templates take lists of parts where ours are text; the last is the template library's white space. */
-const BEYOND = /idefics3|llava_next|glm4moe_training/;
-
-test.skipIf(!present)('chat templates render as transformers renders them', () => {
-  const conversations = jsonOf('chat-templates/conversations.json');
-  const byName = (name: string) => conversations[name] ?? conversations.find((one: any) => one.name === name);
-  const special = { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>', pad_token: '<pad>' };
-  const wrong = new Set<string>();
-  let equal = 0;
-  for (const golden of linesOf('chat-templates/golden-renders.jsonl.gz')) {
-    const source = bytes(`chat-templates/${golden.template}`);
-    // The clock of the golden renders stands still, ours does not.
-    if (golden.text === undefined || source.includes('strftime_now') || BEYOND.test(golden.template))
-      continue;
-    const given = byName(golden.conversation);
-    try {
-      const rendered = chatTemplate(source, special)!(given.messages ?? given, golden.add_generation_prompt);
-      if (rendered === golden.text) equal++;
-      else wrong.add(`${golden.template} differs`);
-    } catch (error) {
-      wrong.add(`${golden.template} ${(error as Error).message.slice(0, 80)}`);
-    }
-  }
-  expect([...wrong]).toEqual([]);
-  expect(equal).toBeGreaterThan(800);
 });
