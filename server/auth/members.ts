@@ -31,16 +31,14 @@ export async function addMember(
     await tx.insert(user).values({ id, name: given.name, email });
     await tx.insert(member).values({ projectId, userId: id, role: given.role });
     const name = `issued to ${given.name}`;
-    await tx
-      .insert(apiToken)
-      .values({
-        id: newId('token'),
-        hash: secretHash(secret),
-        userId: id,
-        projectId,
-        name,
-        issuedBy: actor.id
-      });
+    await tx.insert(apiToken).values({
+      id: newId('token'),
+      hash: secretHash(secret),
+      userId: id,
+      projectId,
+      name,
+      issuedBy: actor.id
+    });
     await appendAudit(tx, {
       actor,
       action: 'member.add',

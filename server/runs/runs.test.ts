@@ -1,7 +1,15 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readConfig } from '../config.ts';
+import { connect, disconnect } from '../db/connect.ts';
+import { limits } from '../limits.ts';
+import { findTrainer, isAlive } from './process.ts';
+import { run } from './tables.ts';
+import { inspect } from './trainer.ts';
 import { adapterIdOf, runFolder } from './rows.ts';
 import { readStream } from './testing-stream.ts';
 import { trainerBuilt } from './testing-model.ts';
@@ -166,4 +174,39 @@ built('a trainer that cannot go on ends the run with its own sentence', async ()
   expect(run).toMatchObject({ status: 'failed', adapter: null });
   expect(run.error).toMatch(/max_length|no group|4/);
   expect(run.error).not.toContain(t.config.dataDir);
+});
+
+built('a trainer that does not stop when asked is killed when the time is up', async () => {
+  const { body } = await t.start(dpo({ max_steps: 100_000 }));
+  await t.until(body.id, ({ step }) => step > 2);
+  const trainer = findTrainer(join(runFolder(t.config, body.id), 'job.json'))!;
+  process.kill(trainer.pid, 'SIGSTOP');
+  await t.call('POST', `/api/v1/runs/${body.id}/cancel`);
+  expect((await t.call('GET', `/api/v1/runs/${body.id}`)).body.status).toBe('running');
+  const db = connect({ connectionString: t.config.databaseUrl! });
+  const asked = sql`now() - make_interval(secs => ${limits.runs.cancel_seconds_max + 1})`;
+  await db.update(run).set({ cancelRequestedAt: asked }).where(eq(run.id, body.id));
+  await disconnect(db);
+  expect((await t.ended(body.id)).status).toBe('cancelled');
+  expect(isAlive(trainer)).toBe(false);
+});
+
+built('of a long log the end is shown', async () => {
+  const { body } = await t.start(dpo({ max_steps: 1 }));
+  await t.ended(body.id);
+  const line = 'a line that the trainer wrote\n';
+  const lines = Math.ceil(limits.runs.log_bytes_max / line.length) + 10;
+  await appendFile(join(runFolder(t.config, body.id), 'trainer.log'), line.repeat(lines));
+  const log = await (await t.call('GET', `/api/v1/runs/${body.id}/log`)).response.text();
+  expect(log.length).toBe(limits.runs.log_bytes_max);
+  expect(log.endsWith(line)).toBe(true);
+});
+
+test('a trainer that hangs over a model is ended and named', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'concord-hanging-'));
+  const trainer = join(folder, 'hangs');
+  await writeFile(trainer, '#!/bin/sh\nexec sleep 60\n', { mode: 0o700 });
+  const config = { ...readConfig({}), trainer };
+  await expect(inspect(config, [], 0.2)).rejects.toThrow('did not read the model within 0.2 seconds');
+  await rm(folder, { recursive: true });
 });

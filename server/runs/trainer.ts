@@ -32,22 +32,28 @@ function requireTrainer({ trainer }: Config): void {
 }
 
 /** Runs `inspect` and answers its JSON; what it refuses is thrown as TrainerRefusal. */
-export async function inspect(config: Config, args: string[]): Promise<unknown> {
+export async function inspect(
+  config: Config,
+  args: string[],
+  secondsMax: number = limits.runs.inspect_seconds_max
+): Promise<unknown> {
   requireTrainer(config);
   const child = spawn(config.trainer, ['inspect', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: limits.runs.inspect_seconds_max * 1_000,
+    timeout: secondsMax * 1_000,
     killSignal: 'SIGKILL'
   });
   let said = '';
   let refused = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (refused = (refused + text).slice(-8_000)));
-  const [code] = (await once(child, 'close')) as [number | null];
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
   if (code === 0) return JSON.parse(said);
+  if (signal === 'SIGKILL')
+    throw new TrainerRefusal('too_slow', `The trainer did not read the model within ${secondsMax} seconds`);
   const refusal = refusalIn(config, refused);
   if (refusal) throw refusal;
-  throw new TrainerRefusal('failed', 'The trainer could not read the model; its files may be damaged.');
+  throw new TrainerRefusal('failed', 'The trainer could not read the model; its files may be damaged');
 }
 
 /** Starts training in a session of its own, so that it goes on when this server ends, whatever ends it. */

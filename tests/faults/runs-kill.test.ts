@@ -87,7 +87,7 @@ afterAll(async () => {
 
 built(
   `the server killed ${KILLS} times while runs go on: every run ends, every step stands once`,
-  { timeout: 180_000 },
+  { timeout: 600_000 },
   async () => {
     const runs: string[] = [];
     let during = 0;
@@ -128,7 +128,7 @@ async function killTrainer(id: string): Promise<boolean> {
 
 built(
   'a killed trainer goes on at its checkpoint and ends with the same bytes',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async () => {
     const undisturbed = await checkWhole(await start());
     const id = await start();
@@ -139,7 +139,7 @@ built(
   }
 );
 
-built('a trainer that is killed too often ends the run with a sentence', { timeout: 60_000 }, async () => {
+built('a trainer that is killed too often ends the run with a sentence', { timeout: 240_000 }, async () => {
   const id = await start();
   for (let kill = 0; kill <= TRAINER_KILLS_MAX; kill++) expect(await killTrainer(id)).toBe(true);
   const run = await ended(id);
