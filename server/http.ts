@@ -28,6 +28,8 @@ export function createHttp(app: App, pages: RequestListener): Server {
   server.requestTimeout = 0;
   server.on('upgrade', (request, socket, head) => {
     if (request.url?.startsWith('/yjs/')) app.upgrade(request, socket, head);
+    // Node leaves a socket that nobody takes open for ever.
+    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
   });
   return server as Server;
 }

@@ -17,7 +17,7 @@ const manifest: Route = {
   method: 'GET',
   path: '/models/{model}/preview',
   summary: 'The files that run this base in a browser; made when first asked for',
-  access: { who: 'signed_in' },
+  access: { who: 'member_somewhere', action: 'work.read' },
   answers: { 200: PreviewManifest },
   async handle({ services, params }) {
     const { manifest } = await preview(services, params.model!);
@@ -31,7 +31,7 @@ const file: Route = {
   method: 'GET',
   path: '/models/{model}/preview/{name}',
   summary: 'One of these files; under its `sha256` it may be kept for ever',
-  access: { who: 'signed_in' },
+  access: { who: 'member_somewhere', action: 'work.read' },
   query: FileQuery,
   answers: { 200: null },
   async handle({ services, params, query }) {

@@ -2,6 +2,7 @@ import { and, eq } from 'drizzle-orm';
 import type { Role } from '#wire/project.ts';
 import type { Queryable } from '../db/index.ts';
 import type { Actor } from './actor.ts';
+import { can, type Action } from './can.ts';
 import { member, project } from './tables.ts';
 
 export type ProjectRow = typeof project.$inferSelect;
@@ -33,4 +34,15 @@ export async function memberOf(
     .innerJoin(project, eq(project.id, member.projectId))
     .where(and(eq(member.projectId, projectId), eq(member.userId, actor.id)));
   return row ?? null;
+}
+
+/** What belongs to the instance, like a base model, is for those who may work with it in some project. */
+export async function maySomewhere(db: Queryable, actor: Actor, action: Action): Promise<boolean> {
+  if (actor.instanceOwner) return true;
+  const bound = actor.via.kind === 'token' ? actor.via.projectId : null;
+  const rows = await db
+    .select({ role: member.role })
+    .from(member)
+    .where(and(eq(member.userId, actor.id), bound ? eq(member.projectId, bound) : undefined));
+  return rows.some(({ role }) => can(role, action));
 }

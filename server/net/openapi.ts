@@ -43,6 +43,8 @@ function describeAccess(access: Access): string {
     return `For members who may ${access.action} in the ${access.object}'s project.`;
   if (access.who === 'by_body')
     return `For members who may ${access.action} in the project that the body names.`;
+  if (access.who === 'member_somewhere')
+    return `For members who may ${access.action} in some project, and owners of this Concord.`;
   return {
     anyone: 'For anyone.',
     signed_in: 'For anyone who is signed in.',

@@ -31,6 +31,8 @@ export type Access =
   | { who: 'instance_owner' }
   /** Members of the project that the path's `object` belongs to, whose role may take the action; others get 404. */
   | { who: 'member'; action: Action; object: ObjectKind }
+  /** For what belongs to no project: members of some project whose role there may take the action. */
+  | { who: 'member_somewhere'; action: Action }
   /** Signed in, and the handler itself asks `can` for a project that the body names. */
   | { who: 'by_body'; action: Action };
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { can } from '../auth/can.ts';
-import { memberOf } from '../auth/membership.ts';
+import { maySomewhere, memberOf } from '../auth/membership.ts';
 import { limits } from '../limits.ts';
 import type { Services } from '../services.ts';
 import { Fault, notFound } from './fault.ts';
@@ -123,6 +123,8 @@ async function authorize(call: Call, route: Route, locate: Record<ObjectKind, Lo
   const { access } = route;
   if (access.who === 'instance_owner' && !call.actor.instanceOwner)
     throw new Fault(403, 'not_allowed', 'Only the owner of this Concord may do that.');
+  if (access.who === 'member_somewhere' && !(await maySomewhere(call.services.db, call.actor, access.action)))
+    throw new Fault(403, 'not_allowed', 'Your role in none of your projects allows that.');
   if (access.who !== 'member') return;
   const projectId = await locate[access.object](call.services, call.params[access.object]!);
   const membership = projectId ? await memberOf(call.services.db, call.actor, projectId) : null;

@@ -3,9 +3,7 @@ import { join } from 'node:path';
 import { asc, eq } from 'drizzle-orm';
 import { listOf, PageQuery } from '#wire/list.ts';
 import { Model, NewModel } from '#wire/model.ts';
-import { can } from '../auth/index.ts';
 import type { Actor } from '../auth/index.ts';
-import { projectsOf } from '../auth/projects.ts';
 import { appendAudit } from '../audit/index.ts';
 import { newId, type Queryable } from '../db/index.ts';
 import { Fault } from '../net/fault.ts';
@@ -38,12 +36,11 @@ const register: Route = {
   method: 'POST',
   path: '/models',
   summary: 'Registers a base model by its folder below CONCORD_MODELS_DIR; again: the one that is there',
-  access: { who: 'signed_in' },
+  access: { who: 'member_somewhere', action: 'work.write' },
   body: NewModel,
   answers: { 200: Model, 201: Model },
   async handle({ services, actor, body }) {
     const { config, db } = services;
-    await checkMayRegister(db, actor);
     const path = (body.path as string).replace(/\/+$/, '');
     if (path !== DEMO) await checkPath(config, path);
     const known = await modelAt(db, path);
@@ -56,14 +53,6 @@ const register: Route = {
     );
   }
 };
-
-/** Models belong to the instance: whoever may start runs in some project may register one. */
-async function checkMayRegister(db: Queryable, actor: Actor): Promise<void> {
-  if (actor.instanceOwner) return;
-  const projects = await projectsOf(db, actor);
-  if (!projects.some(({ role }) => can(role, 'work.write')))
-    throw new Fault(403, 'not_allowed', 'Only owners and engineers of a project may register models.');
-}
 
 /** Adapters were trained on these very weights, so a folder whose files were changed is another model. */
 async function unchanged({ config }: Services, row: ModelRow): Promise<ModelRow> {
@@ -97,7 +86,7 @@ const list: Route = {
   method: 'GET',
   path: '/models',
   summary: 'Registered base models',
-  access: { who: 'signed_in' },
+  access: { who: 'member_somewhere', action: 'work.read' },
   query: PageQuery,
   answers: { 200: listOf(Model) },
   async handle({ services, query }) {
@@ -119,7 +108,7 @@ const read: Route = {
   method: 'GET',
   path: '/models/{model}',
   summary: 'One base model',
-  access: { who: 'signed_in' },
+  access: { who: 'member_somewhere', action: 'work.read' },
   answers: { 200: Model },
   async handle({ services, params }) {
     const row = await findModel(services.db, params.model!);

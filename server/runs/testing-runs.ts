@@ -10,7 +10,7 @@ export interface RunsApp extends TestApp {
   /** The registered test base. */
   model: string;
   /** A project with a frozen dataset of so many pairs. */
-  dataset(pairs?: number): Promise<{ project: string; dataset: string }>;
+  dataset(pairs?: number, review?: { overlap: number }): Promise<{ project: string; dataset: string }>;
   start(body: object, token?: string): ReturnType<TestApp['call']>;
   /** The run as soon as it fits. */
   until(id: string, fits: (run: Run) => boolean): Promise<Run>;
@@ -38,8 +38,8 @@ export async function runsApp(): Promise<RunsApp> {
     ...t,
     models,
     model: registered.body.id,
-    async dataset(pairs = 24) {
-      const project = await t.project();
+    async dataset(pairs = 24, review) {
+      const project = await t.project(review);
       const sent = await t.call('POST', `/api/v1/projects/${project}/imports`, {
         body: preferences(pairs),
         headers: { 'content-type': 'application/jsonl' }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -36,6 +37,16 @@ test('it serves pages, API and health on one port', async () => {
   expect((await fetch(`${server.origin}/api/v1/projects`)).status).toBe(401);
   const headers = { authorization: `Bearer ${server.owner}` };
   expect((await fetch(`${server.origin}/api/v1/projects`, { headers })).status).toBe(200);
+});
+
+test('a socket to a place that has none is told so and closed', async () => {
+  const { port } = new URL(server.origin);
+  const socket = connect(Number(port), '127.0.0.1');
+  let said = '';
+  socket.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  socket.write('GET /elsewhere HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  await new Promise((resolve) => socket.once('close', resolve));
+  expect(said).toMatch(/^HTTP\/1\.1 404 /);
 });
 
 test('a second start on the same folder is refused, naming the first, which goes on', async () => {
