@@ -1,18 +1,22 @@
 // Everything that `npm start`, `npm run dev` and `npm test` need, in order, each step only when its inputs changed.
 // Runs on whatever Node the system has, before any dependency is there: only built-in modules, no TypeScript.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
   readFileSync,
   readdirSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync
 } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { takeFolder } from './setup/lock.mjs';
+import { quietly } from './setup/quietly.mjs';
+import { installSystemPackages, missingPrograms } from './setup/system-packages.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const purpose = process.argv[2] ?? 'start';
@@ -29,7 +33,24 @@ if (!bringsOwnNode && (major < 22 || (major === 22 && minor < 17))) {
   process.exit(1);
 }
 
+const trainer = {
+  name: purpose === 'test' ? 'trainer and its tests' : 'trainer',
+  seconds: 90,
+  stamp: `trainer/build/.concord-${purpose === 'test' ? 'tests' : 'trainer'}`,
+  inputs: ['trainer/CMakeLists.txt', 'trainer/src', ...(purpose === 'test' ? ['trainer/tests'] : [])],
+  // It is made for the very processor it is built on.
+  also: processor,
+  run: buildTrainer
+};
+const needs = () => ({ trainer: isDue(trainer), test: purpose === 'test' });
+
 const steps = [
+  {
+    name: 'system packages',
+    seconds: 40,
+    needed: () => missingPrograms(needs()).length > 0,
+    run: () => installSystemPackages(needs())
+  },
   {
     name: 'packages from npm',
     seconds: 40,
@@ -38,28 +59,16 @@ const steps = [
     run: installPackages
   },
   {
-    name: 'system packages',
-    seconds: 40,
-    needed: () => missingPrograms().length > 0,
-    run: installSystemPackages
-  },
-  {
     name: 'database program',
     seconds: 1,
     stamp: 'node_modules/.concord-database',
     inputs: ['package-lock.json'],
     run: linkDatabaseLibraries
   },
-  {
-    name: purpose === 'test' ? 'trainer and its tests' : 'trainer',
-    seconds: 90,
-    stamp: `trainer/build/.concord-${purpose === 'test' ? 'tests' : 'trainer'}`,
-    inputs: ['trainer/CMakeLists.txt', 'trainer/src', ...(purpose === 'test' ? ['trainer/tests'] : [])],
-    run: buildTrainer
-  },
+  trainer,
   {
     name: 'pages',
-    seconds: 30,
+    seconds: 40,
     skip: purpose === 'dev',
     stamp: 'build/.concord-pages',
     inputs: [
@@ -67,6 +76,7 @@ const steps = [
       'static',
       'messages',
       'project.inlang',
+      'package.json',
       'package-lock.json',
       'svelte.config.js',
       'vite.config.ts'
@@ -75,22 +85,25 @@ const steps = [
   }
 ];
 
-const due = steps.filter((step) => !step.skip && isDue(step));
-if (due.length) {
+if (steps.some(isDue)) {
+  await takeFolder();
+  // What another set-up has done meanwhile need not be done again.
+  const due = steps.filter(isDue);
   const seconds = due.reduce((sum, step) => sum + step.seconds, 0);
-  console.log(
-    `\nSetting up Concord: ${due.map((step) => step.name).join(', ')}. About ${words(seconds)}; later starts take seconds.\n`
-  );
+  const names = due.map((step) => step.name).join(', ');
+  if (names)
+    console.log(`\nSetting up Concord: ${names}. About ${words(seconds)}; later starts take seconds.\n`);
+  for (const [i, step] of due.entries()) await perform(step, `[${i + 1}/${due.length}]`);
 }
-for (const [i, step] of due.entries()) await perform(step, `[${i + 1}/${due.length}]`);
 
 function words(seconds) {
   return seconds < 90 ? `${Math.ceil(seconds / 10) * 10} seconds` : `${Math.ceil(seconds / 60)} minutes`;
 }
 
 function isDue(step) {
+  if (step.skip) return false;
   if (step.needed) return step.needed();
-  return !existsSync(step.stamp) || readFileSync(step.stamp, 'utf8') !== hashOf(step.inputs);
+  return !existsSync(step.stamp) || readFileSync(step.stamp, 'utf8') !== hashOf(step);
 }
 
 async function perform(step, place) {
@@ -101,11 +114,8 @@ async function perform(step, place) {
   );
   if (!process.stdout.isTTY) console.log(`${place} ${step.name} …`);
   try {
-    await step.run();
-    if (step.stamp) {
-      mkdirSync(dirname(step.stamp), { recursive: true });
-      writeFileSync(step.stamp, hashOf(step.inputs));
-    }
+    if (step.stamp) await stamped(step);
+    else await step.run();
   } catch (error) {
     clearInterval(ticker);
     console.error(`\n\nSet-up stopped at "${step.name}".\n${error.message}\n`);
@@ -116,12 +126,21 @@ async function perform(step, place) {
   console.log(`${place} ${step.name}: ${((Date.now() - started) / 1000).toFixed(0)} s`);
 }
 
+/** Until it is done its result counts for nothing, however this ends; and it is that of the inputs it began with. */
+async function stamped(step) {
+  const hash = hashOf(step);
+  rmSync(step.stamp, { force: true });
+  await step.run();
+  mkdirSync(dirname(step.stamp), { recursive: true });
+  writeFileSync(step.stamp, hash);
+}
+
 function show(line) {
   if (process.stdout.isTTY) process.stdout.write(`\r\x1b[2K${line}`);
 }
 
-function hashOf(inputs) {
-  const hash = createHash('sha256');
+function hashOf({ inputs, also }) {
+  const hash = createHash('sha256').update(also?.() ?? '');
   for (const file of inputs.flatMap(filesBelow))
     hash.update(relative(root, file)).update('\0').update(readFileSync(file));
   return hash.digest('hex');
@@ -137,86 +156,12 @@ function filesBelow(path) {
     .flatMap((name) => filesBelow(join(path, name)));
 }
 
-/** Runs a program quietly; on failure the error carries the last lines it printed. */
-function run(program, args, options = {}) {
-  return new Promise((done, fail) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk) => (output = (output + chunk).slice(-20_000)));
-    child.on('error', (error) => fail(new Error(`${program} could not be started: ${error.message}`)));
-    child.on('close', (code) => {
-      if (code === 0) done();
-      else
-        fail(
-          new Error(
-            `${[program, ...args].join(' ')} failed:\n${output.trim().split('\n').slice(-25).join('\n')}`
-          )
-        );
-    });
-  });
-}
-
 async function installPackages() {
   // npm puts its own path into npm_execpath; run by hand there is only the `npm` on the PATH.
   const npm = process.env.npm_execpath;
   const args = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'];
-  if (npm) await run(process.execPath, [npm, ...args]);
-  else await run('npm', args);
-}
-
-/** What the system must give, each with the package that brings it. */
-function missingPrograms() {
-  const has = (program) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
-  const missing = [];
-  if (!has(process.env.CXX ?? 'c++') && !has('g++') && !has('clang++'))
-    missing.push({ what: 'a C++ compiler', package: 'g++' });
-  if (!has('cmake')) missing.push({ what: 'CMake', package: 'cmake' });
-  if (!has('make') && !has('ninja')) missing.push({ what: 'make', package: 'make' });
-  if (process.platform === 'linux' && !hasOpenBlas())
-    missing.push({ what: 'OpenBLAS', package: 'libopenblas-dev' });
-  if (purpose === 'test' && !chromium()) missing.push({ what: 'Chromium', package: 'chromium' });
-  return missing;
-}
-
-function hasOpenBlas() {
-  const places = [
-    '/usr/include',
-    '/usr/include/x86_64-linux-gnu',
-    '/usr/include/aarch64-linux-gnu',
-    '/usr/include/openblas',
-    '/usr/local/include'
-  ];
-  const headers = places.some(
-    (folder) => existsSync(join(folder, 'cblas.h')) || existsSync(join(folder, 'openblas', 'cblas.h'))
-  );
-  return headers || spawnSync('pkg-config', ['--exists', 'openblas'], { stdio: 'ignore' }).status === 0;
-}
-
-function chromium() {
-  return (
-    ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].some(existsSync) ||
-    Boolean(process.env.CHROMIUM)
-  );
-}
-
-async function installSystemPackages() {
-  const missing = missingPrograms();
-  const packages = missing.map((item) => item.package);
-  const whats = missing.map((item) => item.what).join(', ');
-  const command = `apt-get install -y ${packages.join(' ')}`;
-  if (!existsSync('/usr/bin/apt-get'))
-    throw new Error(
-      `Concord needs ${whats}. Install them with your system's package manager, then start again.`
-    );
-  if (process.getuid?.() !== 0)
-    throw new Error(`Concord needs ${whats}. Install them with:\n\n  sudo ${command}\n\nthen start again.`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  await run('apt-get', ['update', '-qq'], { env });
-  await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env });
-  const still = missingPrograms();
-  if (still.length)
-    throw new Error(`Still missing after ${command}: ${still.map((item) => item.what).join(', ')}.`);
+  if (npm) await quietly(process.execPath, [npm, ...args]);
+  else await quietly('npm', args);
 }
 
 /** npm packages cannot carry symbolic links; PostgreSQL's libraries need them. Its own install script would do this. */
@@ -231,12 +176,31 @@ function linkDatabaseLibraries() {
   }
 }
 
+/** What the compiler makes its choices by. */
+function processor() {
+  const cpus = '/proc/cpuinfo';
+  const flags = existsSync(cpus) ? /^(flags|Features)\s*:.*$/m.exec(readFileSync(cpus, 'utf8'))?.[0] : '';
+  return `${process.platform} ${process.arch} ${flags ?? ''}`;
+}
+
 async function buildTrainer() {
+  const begun = existsSync('trainer/build/CMakeCache.txt');
+  try {
+    await compileTrainer();
+  } catch (error) {
+    if (!begun) throw error;
+    // A build that was killed, or copied from another folder, can be one that no compiler goes on with.
+    rmSync('trainer/build', { recursive: true, force: true });
+    await compileTrainer();
+  }
+}
+
+async function compileTrainer() {
   const generator =
     spawnSync('ninja', ['--version'], { stdio: 'ignore' }).status === 0 ? ['-G', 'Ninja'] : [];
   const fresh = !existsSync('trainer/build/CMakeCache.txt');
   const tests = purpose === 'test' ? 'ON' : 'OFF';
-  await run('cmake', [
+  await quietly('cmake', [
     '-S',
     'trainer',
     '-B',
@@ -244,13 +208,13 @@ async function buildTrainer() {
     ...(fresh ? generator : []),
     `-DCONCORD_TESTS=${tests}`
   ]);
-  await run('cmake', ['--build', 'trainer/build', '--parallel', '2']);
+  await quietly('cmake', ['--build', 'trainer/build', '--parallel', '2']);
 }
 
 async function buildPages() {
   const node = join(root, 'node_modules', '.bin', 'node');
   const env = { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}:${process.env.PATH}` };
-  await run(
+  await quietly(
     existsSync(node) ? node : process.execPath,
     [join(root, 'node_modules', 'vite', 'bin', 'vite.js'), 'build'],
     { env }
