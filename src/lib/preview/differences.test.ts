@@ -7,8 +7,8 @@ const shown = (pieces: Piece[]) =>
 
 test('marks what the other has not', () => {
   const [a, b] = differences('No acute fracture is seen.', 'No fracture or dislocation is seen.');
-  expect(shown(a)).toBe('No|[ acute]| fracture is seen.');
-  expect(shown(b)).toBe('No fracture|[ or dislocation]| is seen.');
+  expect(shown(a)).toBe('No |[acute]| fracture is seen.');
+  expect(shown(b)).toBe('No fracture |[or dislocation]| is seen.');
 });
 
 test('equal and empty texts have no marks', () => {
@@ -26,7 +26,8 @@ test('the pieces together are the text', () => {
     }
 });
 
-test('space between words is no difference', () => {
+test('space at the end or between words is no difference', () => {
+  expect(shown(differences('a b\n', 'a')[0])).toBe('a |[b]|\n');
   expect(
     differences('a b', 'a\nb')
       .flat()

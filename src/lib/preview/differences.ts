@@ -40,11 +40,18 @@ function matched(left: string[], right: string[]): [Set<number>, Set<number>] {
 
 function join(all: string[], kept: Set<number>): Piece[] {
   const pieces: Piece[] = [];
-  for (const [i, text] of all.entries()) {
-    const differs = !kept.has(i);
+  const add = (text: string, differs: boolean) => {
     const last = pieces.at(-1);
     if (last?.differs === differs) last.text += text;
-    else pieces.push({ text, differs });
+    else if (text) pieces.push({ text, differs });
+  };
+  for (const [i, text] of all.entries()) {
+    const word = text.trimStart();
+    const differs = !kept.has(i) && word !== '';
+    // A mark begins at a word, not at the space before it.
+    const within = differs && pieces.at(-1)?.differs === true;
+    add(text.slice(0, text.length - word.length), within);
+    add(word, differs);
   }
   return pieces;
 }
