@@ -14,8 +14,8 @@ static Job parse(const std::string& members, const std::string& objective = "dpo
 TEST("fills in the contract's defaults") {
   const Job job = parse("");
   CHECK(job.objective == Objective::dpo && job.finetuning_type == FinetuningType::lora);
-  CHECK_EQ(job.loss_type, "sigmoid");
-  CHECK_EQ(job.beta, 0.1);
+  CHECK(job.loss.type == LossType::sigmoid);
+  CHECK_EQ(job.loss.beta, 0.1);
   CHECK_EQ(job.lora.r, 8);
   CHECK_EQ(job.lora.lora_alpha, 16.0);
   CHECK(job.lora.all_linear);
@@ -56,7 +56,9 @@ TEST("reads every key") {
 }
 
 TEST("the resolved job reads as the same job") {
-  for (const char* members : {"", R"("max_steps":3,"warmup_steps":1,"lr_scheduler_type":"cosine","target_modules":["q_proj"])",
+  for (const char* members : {"", R"("loss_type":"robust","label_smoothing":0.1,"rpo_alpha":0.5)", R"("loss_type":"simpo","simpo_gamma":1)",
+                              R"("loss_type":"kto","desirable_weight":2)", R"("loss_type":"plackett_luce","reference_adapter":"a")",
+                              R"("loss_type":"orpo")", R"("loss_type":"discopop","discopop_tau":0.1)", R"("max_steps":3,"warmup_steps":1,"lr_scheduler_type":"cosine","target_modules":["q_proj"])",
                               R"("lr_scheduler_type":"constant","micro_batch_tokens":5)", R"("adapter_name_or_path":"a","loraplus_lr_ratio":4)",
                               R"("finetuning_type":"full","warmup_ratio":0.1)"}) {
     const Json first = job_json(parse(members));
@@ -118,7 +120,14 @@ TEST("each value out of range is refused") {
            {R"("lr_scheduler_type":"step")", "lr_scheduler_type is \"step\", but must be one of: linear, cosine"},
            {R"("truncation_mode":"cut")", "truncation_mode is \"cut\""},
            {R"("finetuning_type":"freeze")", "finetuning_type is \"freeze\""},
-           {R"("loss_type":"sigmiod")", "loss_type is \"sigmiod\""},
+           {R"("loss_type":"sigmiod")", "loss_type is \"sigmiod\", but must be one of: sigmoid, robust, hinge, ipo"},
+           {R"("loss_type":"robust","label_smoothing":0.5)", "label_smoothing must be less than 0.5"},
+           {R"("loss_type":"exo_pair")", "label_smoothing must be greater than 0 for loss_type exo_pair"},
+           {R"("loss_type":"discopop","discopop_tau":0)", "discopop_tau must be greater than 0"},
+           {R"("loss_type":"simpo","simpo_gamma":-1)", "simpo_gamma is -1"},
+           {R"("loss_type":"kto","desirable_weight":0,"undesirable_weight":0)", "desirable_weight and undesirable_weight are both 0"},
+           {R"("rpo_alpha":-1)", "rpo_alpha is -1"},
+           {R"("lora_dropout":0.1)", "lora_dropout must be 0 for objective dpo"},
            {R"("eval_file":"")", "eval_file is empty"}})
     CHECK_THROWS_WITH(parse(members), std::string("job.json: ") + text);
 }
@@ -155,16 +164,26 @@ TEST("features of later builds are refused, never ignored") {
     CHECK_THROWS_WITH(parse("\"" + key + "\":true"), "not supported yet by this build: " + key);
     parse("\"" + key + "\":false");
   }
-  CHECK_THROWS_WITH(parse(R"("rpo_alpha":1)"), "not supported yet by this build: rpo_alpha");
-  CHECK_THROWS_WITH(parse(R"("lora_dropout":0.1)"), "not supported yet by this build: lora_dropout");
-  CHECK_THROWS_WITH(parse(R"("loss_type":"ipo")"), "not supported yet by this build: loss_type \"ipo\"");
+  CHECK_THROWS_WITH(parse(R"("lora_dropout":0.1)", "sft"), "not supported yet by this build: lora_dropout");
 }
 
 TEST("an option that has no effect is refused") {
   for (const std::string key : {"beta", "label_smoothing", "loss_type", "reference_adapter"})
     CHECK_THROWS_WITH(parse("\"" + key + "\":1", "sft"), key + " is not used by objective sft");
-  for (const std::string key : {"simpo_gamma", "desirable_weight", "undesirable_weight", "discopop_tau"})
-    CHECK_THROWS_WITH(parse("\"" + key + "\":1"), key + " is not used by loss_type sigmoid");
+  for (const LossSpec& loss : loss_specs()) {
+    const std::string name = loss.name, smoothing = loss.type == LossType::exo_pair ? R"(,"label_smoothing":0.1)" : "";
+    const std::pair<const char*, bool> keys[] = {
+        {"label_smoothing", loss.label_smoothing}, {"rpo_alpha", loss.rpo_alpha},          {"simpo_gamma", loss.simpo_gamma},
+        {"discopop_tau", loss.discopop_tau},       {"desirable_weight", loss.vote_weights}, {"undesirable_weight", loss.vote_weights}};
+    for (const auto& [key, used] : keys) {
+      const std::string members = R"("loss_type":")" + name + "\"" + (std::string(key) == "label_smoothing" ? "" : smoothing) + ",\"" + key + "\":0.25";
+      if (used) parse(members);
+      else CHECK_THROWS_WITH(parse(members), std::string(key) + " is not used by loss_type " + name);
+    }
+    const std::string reference = R"("loss_type":")" + name + "\"" + smoothing + R"(,"reference_adapter":"a")";
+    if (loss.reference) CHECK_EQ(parse(reference).reference_adapter, "a");
+    else CHECK_THROWS_WITH(parse(reference), "reference_adapter is not used by loss_type " + name);
+  }
   for (const std::string key : {"r", "lora_alpha", "target_modules", "use_rslora", "adapter_name_or_path"})
     CHECK_THROWS_WITH(parse(R"("finetuning_type":"full",)" + ("\"" + key + "\":\"x\"")), key + " is not used by finetuning_type full");
   for (const std::string key : {"r", "lora_alpha", "target_modules", "rank_pattern", "use_rslora"})

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,20 +20,23 @@ struct Pass {
   concord::Cpu cpu;
   concord::TrainedModel model;
   concord::Dataset data;
-  std::vector<double> reference;  // DPO: the base's log-probabilities by segment
+  std::optional<concord::Lora<float>> reference_lora;
+  concord::ReferenceLogps reference;  // of reference_adapter, else of the base
   concord::StepStats stats;
 
   // `job` lacks output_dir; micro_batch_tokens and gradient_checkpointing are as it says.
   explicit Pass(const concord::Json& members, int threads = 0) : job(parse(members)), cpu(threads), model(job) {
-    data = concord::load_dataset(job.train_file, job.objective, job.truncation_mode, resolve_max_length(job, model.config),
+    data = concord::load_dataset(job.train_file, job.signal(), job.truncation_mode, resolve_max_length(job, model.config),
                                  model.config.vocab_size);
     model.allocate_training_state(job);
-    if (job.objective == concord::Objective::dpo) {
-      concord::ReferenceCache cache{(dir / "reference.safetensors"), {}, false};
+    if (job.needs_reference()) {
+      if (!job.reference_adapter.empty())
+        reference_lora = concord::make_lora<float>(model.config, concord::read_adapter(job.reference_adapter, model.config), false);
       const concord::MemoryPlan plan = plan_of();
       concord::Decoder<float> decoder(cpu, model.config, model.weights.data(), plan.decoder);
-      compute_reference(cache, data, decoder, nullptr, plan.micro_batch_tokens);
-      reference = cache.by_segment;
+      concord::ReferenceCache cache{"", (dir / "reference.safetensors"), {}, false};
+      compute_reference(cache, data, decoder, reference_lora ? &*reference_lora : nullptr, plan.micro_batch_tokens);
+      reference = cache.logps;
     }
     stats = run(true);
   }
@@ -61,6 +65,7 @@ struct Pass {
   concord::MemoryPlan plan_of() {
     concord::MemoryNeed need{model.layout.elements, model.trainable(), 0, 0, model.lora_ranks(), cpu.threads()};
     need.cover(data);
+    if (reference_lora) need.lora_ranks = std::max(need.lora_ranks, ranks_max(*reference_lora));
     return plan_memory(job, model.config, need, INT64_MAX);
   }
 };

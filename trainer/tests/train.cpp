@@ -5,6 +5,7 @@
 
 #include "io/adapter.h"
 #include "io/checkpoint_dir.h"
+#include "loss/loss_type.h"
 #include "tiny_run.h"
 
 using namespace concord;
@@ -44,13 +45,28 @@ TEST("a DPO run: start, steps under TRL's names, end; stdout and events.jsonl ar
   CHECK_EQ(adapter.modules.size(), size_t{14});
 }
 
-TEST("the reference is computed once for a file and found again") {
+TEST("every loss runs, falls from where it began, and reports under TRL's names") {
   TinyRun tiny;
-  CHECK_EQ(run_binary({"train", tiny.job("first", kDpo)}).exit_code, 0);
-  const Ran second = run_binary({"train", tiny.job("second", kDpo)});
-  CHECK(second.out.find(R"("cache":"hit")") != std::string::npos);
-  CHECK(std::string(read_file(tiny.dir / "first/adapter/adapter_model.safetensors").text()) ==
-        std::string(read_file(tiny.dir / "second/adapter/adapter_model.safetensors").text()));
+  Groups groups = tiny_groups();
+  for (int64_t s = 0; s < groups.n_segments(); s++) {
+    groups.segment_tiers.push_back(static_cast<int32_t>(s % 3) - 1);
+    groups.segment_labels.push_back(s % 3 == 0 ? -1 : s % 3 == 1);
+  }
+  write_groups(tiny.groups, groups);
+  for (const LossSpec& spec : loss_specs()) {
+    Json::Object job = with(kDpo, {{"loss_type", spec.name}, {"groups_per_step", 24}, {"num_train_epochs", 8}});
+    if (spec.type == LossType::exo_pair) job.emplace_back("label_smoothing", 0.01);
+    const Ran ran = run_binary({"train", tiny.job(spec.name, job)});
+    CHECK_EQ(ran.exit_code == 0 ? "" : ran.err, "");
+    const std::vector<Json> events = events_in(ran.out);
+    CHECK_EQ(events.size(), size_t{10});
+    CHECK(event_number(events[8], "loss") < event_number(events[1], "loss"));
+    for (const char* key : {"rewards/chosen", "rewards/rejected", "rewards/margins", "logps/chosen", "logps/rejected"}) (void)event_number(events[1], key);
+    if (spec.type == LossType::kto) (void)event_number(events[1], "kl");
+    else (void)event_number(events[1], "rewards/accuracies");
+    if (spec.type == LossType::orpo)
+      for (const char* key : {"nll_loss", "log_odds_ratio", "log_odds_chosen"}) (void)event_number(events[1], key);
+  }
 }
 
 TEST("DPO from an adapter, with that adapter as reference, starts at log 2 and keeps its shape") {

@@ -26,7 +26,7 @@ struct TemporaryFolder {
   }
 };
 
-// Each group's first completion is preferred to all others.
+// Each group's first completion is preferred to all others: as pairs, as tiers and as votes, whichever the job's loss reads.
 Groups random_groups(const BenchArgs& args, int64_t groups, int64_t vocab_size) {
   Random random(1, 0);
   Groups file;
@@ -40,6 +40,8 @@ Groups random_groups(const BenchArgs& args, int64_t groups, int64_t vocab_size) 
       for (int64_t i = 0; i < tokens; i++) file.tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(vocab_size))));
       file.segments.push_back(static_cast<int64_t>(file.tokens.size()));
       if (s > 1) file.pairs.push_back({first, static_cast<int32_t>(first + s - 1)});
+      file.segment_tiers.push_back(s == 0 ? -1 : s > 1);
+      file.segment_labels.push_back(s == 0 ? -1 : s == 1);
     }
     file.group_segments.push_back(file.n_segments());
   }
@@ -81,7 +83,8 @@ Json summary(const std::string& events_path) {
 int run_bench(const BenchArgs& args) {
   const TemporaryFolder folder;
   Job job = read_job(args.job);
-  if (job.objective == Objective::dpo && args.completions < 2) bad_input("--completions must be 2 or more for objective dpo");
+  if ((job.signal() == Signal::pairs || job.signal() == Signal::tiers) && args.completions < 2)
+    bad_input("--completions must be 2 or more for a loss that compares them");
   const ModelConfig config = read_checkpoint_config(job.model_name_or_path);
   job.train_file = join_path(folder.path, "groups.safetensors");
   job.output_dir = join_path(folder.path, "out");

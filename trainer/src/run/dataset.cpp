@@ -3,94 +3,10 @@
 #include <algorithm>
 
 #include "error.h"
+#include "run/group_builder.h"
 
 namespace concord {
 namespace {
-
-// One group on its way from the file into the dataset.
-struct Builder {
-  const Groups& file;
-  Objective objective;
-  TruncationMode mode;
-  int64_t max_length;
-  DatasetReport& report;
-
-  bool in_pair(int64_t segment, const std::vector<TrainPair>& pairs) const {
-    return std::any_of(pairs.begin(), pairs.end(),
-                       [&](const TrainPair& p) { return p.chosen == segment || p.rejected == segment; });
-  }
-
-  // Cuts prompt and completions to max_length. `keep_end` cuts the front of the shared prompt, as much as the longest
-  // completion needs but leaving one token, so that the group still shares one prompt; a completion longer than what
-  // is then left loses its own front.
-  void truncate(GroupView& view) {
-    const auto total = [&](const Completion& c) { return static_cast<int64_t>(view.prompt.size() + c.tokens.size()); };
-    if (mode == TruncationMode::keep_end) {
-      int64_t longest = 0;
-      for (const auto& c : view.completions) longest = std::max(longest, total(c));
-      const int64_t excess = std::max<int64_t>(0, longest - max_length);
-      const int64_t cut = std::min(excess, std::max<int64_t>(0, static_cast<int64_t>(view.prompt.size()) - 1));
-      view.prompt = view.prompt.subspan(cut);
-      report.truncated_completions += cut > 0 ? static_cast<int64_t>(view.completions.size()) : 0;
-      for (auto& c : view.completions) {
-        const int64_t over = total(c) - max_length;
-        if (over <= 0) continue;
-        c.tokens = c.tokens.subspan(over);
-        if (!c.mask.empty()) c.mask = c.mask.subspan(over);
-        report.truncated_completions += cut == 0;
-      }
-      return;
-    }
-    const int64_t room = max_length - static_cast<int64_t>(view.prompt.size());
-    for (auto& c : view.completions) {
-      if (mode != TruncationMode::keep_start || static_cast<int64_t>(c.tokens.size()) <= room || room <= 0) continue;
-      c.tokens = c.tokens.first(room);
-      if (!c.mask.empty()) c.mask = c.mask.first(room);
-      report.truncated_completions++;
-    }
-  }
-
-  bool keep(const GroupView& view, const Completion& c, const std::vector<TrainPair>& pairs) {
-    if (objective == Objective::dpo && !in_pair(c.segment, pairs)) {
-      report.dropped_unpaired++;
-      return false;
-    }
-    if (static_cast<int64_t>(view.prompt.size() + c.tokens.size()) > max_length) {
-      report.dropped_too_long++;
-      return false;
-    }
-    if (predicted_tokens(view, c) == 0 || (objective == Objective::sft && c.weight == 0)) {
-      report.dropped_no_target++;
-      return false;
-    }
-    return true;
-  }
-
-  // `pairs` name segments of the file; the result's pairs name its completions.
-  TrainGroup build(GroupView view, const std::vector<TrainPair>& pairs) {
-    truncate(view);
-    std::vector<Completion> kept;
-    for (const Completion& c : view.completions) {
-      if (keep(view, c, pairs)) kept.push_back(c);
-    }
-    TrainGroup group;
-    const auto place = [&](int32_t segment) {
-      const auto it = std::find_if(kept.begin(), kept.end(), [&](const Completion& c) { return c.segment == segment; });
-      return it == kept.end() ? -1 : static_cast<int32_t>(it - kept.begin());
-    };
-    for (const TrainPair& p : pairs) {
-      const TrainPair placed{place(p.chosen), place(p.rejected), p.weight};
-      if (placed.chosen < 0 || placed.rejected < 0) {
-        report.dropped_pairs++;
-      } else {
-        group.pairs.push_back(placed);
-      }
-    }
-    view.completions = std::move(kept);
-    group.view = std::move(view);
-    return group;
-  }
-};
 
 GroupView view_of(const Groups& file, int64_t g) {
   GroupView view;
@@ -105,9 +21,20 @@ GroupView view_of(const Groups& file, int64_t g) {
   return view;
 }
 
-// Pairs of each group, by segment index.
-std::vector<std::vector<TrainPair>> pairs_by_group(const Groups& file, DatasetReport& report) {
+// The file must hold what the job's loss reads.
+void check_signal(const Groups& file, Signal signal, const std::string& path) {
+  if (signal == Signal::pairs && file.pairs.empty())
+    bad_input(path + ": objective dpo needs the tensor `pairs` with at least one row");
+  if (signal == Signal::labels && file.segment_labels.empty())
+    bad_input(path + ": loss_type kto needs the tensor `segment_labels`");
+  if (signal == Signal::tiers && file.segment_tiers.empty())
+    bad_input(path + ": loss_type plackett_luce needs the tensor `segment_tiers`");
+}
+
+// Pairs of each group, by segment index; none where the loss reads none.
+std::vector<std::vector<TrainPair>> pairs_by_group(const Groups& file, Signal signal, DatasetReport& report) {
   std::vector<std::vector<TrainPair>> by_group(file.n_groups());
+  if (signal != Signal::pairs) return by_group;
   for (size_t i = 0; i < file.pairs.size(); i++) {
     const float weight = file.pair_weights.empty() ? 1.0f : file.pair_weights[i];
     if (weight == 0) {
@@ -132,28 +59,34 @@ int64_t resolve_max_length(const Job& job, const ModelConfig& config) {
   return job.max_length > 0 ? job.max_length : limit;
 }
 
+void Dataset::cover(const GroupView& view) {
+  largest_group_tokens = std::max(largest_group_tokens, view.tokens());
+  for (const Completion& c : view.completions)
+    longest_sequence_tokens = std::max(longest_sequence_tokens, static_cast<int64_t>(view.prompt.size() + c.tokens.size()));
+}
+
 int64_t Dataset::memory_bytes() const {
   const auto bytes = [](const auto& vector) { return static_cast<int64_t>(vector.capacity() * sizeof(vector[0])); };
   int64_t sum = bytes(file->tokens) + bytes(file->segments) + bytes(file->group_segments) + bytes(file->pairs) +
                 bytes(file->pair_weights) + bytes(file->segment_tiers) + bytes(file->segment_labels) +
                 bytes(file->segment_weights) + bytes(file->token_mask) + bytes(groups);
-  for (const TrainGroup& group : groups) sum += bytes(group.view.completions) + bytes(group.pairs);
+  for (const TrainGroup& group : groups) {
+    sum += bytes(group.view.completions) + bytes(group.pairs) + bytes(group.tiers) + bytes(group.labels) +
+           bytes(group.mismatched.completions);
+  }
   return sum;
 }
 
-Dataset load_dataset(const std::string& path, Objective objective, TruncationMode mode, int64_t max_length, int64_t vocab_size) {
+Dataset load_dataset(const std::string& path, Signal signal, TruncationMode mode, int64_t max_length, int64_t vocab_size) {
   Dataset data;
   data.file = std::make_unique<Groups>(read_groups(path));
   check_groups_vocab(*data.file, vocab_size, path);
-  if (objective == Objective::dpo && data.file->pairs.empty()) {
-    bad_input(path + ": objective dpo needs the tensor `pairs` with at least one row");
-  }
-  const auto pairs = pairs_by_group(*data.file, data.report);
-  Builder builder{*data.file, objective, mode, max_length, data.report};
+  check_signal(*data.file, signal, path);
+  const auto pairs = pairs_by_group(*data.file, signal, data.report);
+  GroupBuilder builder{*data.file, path, signal, mode, max_length, data.report};
   for (int64_t g = 0; g < data.file->n_groups(); g++) {
-    const bool dpo = objective == Objective::dpo;
-    TrainGroup group = builder.build(view_of(*data.file, g), dpo ? pairs[g] : std::vector<TrainPair>());
-    if (dpo ? group.pairs.empty() : group.view.completions.empty()) {
+    TrainGroup group = builder.build(view_of(*data.file, g), pairs[g]);
+    if (group.view.completions.empty()) {
       data.report.dropped_groups++;
       continue;
     }
@@ -161,16 +94,16 @@ Dataset load_dataset(const std::string& path, Objective objective, TruncationMod
     data.report.completions += static_cast<int64_t>(group.view.completions.size());
     data.report.pairs += static_cast<int64_t>(group.pairs.size());
     data.report.tokens += group.view.tokens();
-    data.largest_group_tokens = std::max(data.largest_group_tokens, group.view.tokens());
-    for (const auto& c : group.view.completions) {
-      data.longest_sequence_tokens =
-          std::max(data.longest_sequence_tokens, static_cast<int64_t>(group.view.prompt.size() + c.tokens.size()));
-    }
     data.groups.push_back(std::move(group));
   }
   if (data.groups.empty()) {
     bad_input(path + ": nothing to train on: all " + std::to_string(data.report.dropped_groups) +
               " groups were dropped (max_length " + std::to_string(max_length) + "); raise max_length or set truncation_mode");
+  }
+  if (signal == Signal::labels) add_mismatched(data.groups, max_length, path);
+  for (const TrainGroup& group : data.groups) {
+    data.cover(group.view);
+    data.cover(group.mismatched);
   }
   return data;
 }

@@ -19,7 +19,12 @@ struct TrainPair {
 
 struct TrainGroup {
   GroupView view;
-  std::vector<TrainPair> pairs;  // DPO only
+  // What the job's loss reads of it (Job::signal), the others empty.
+  std::vector<TrainPair> pairs;
+  std::vector<int32_t> tiers;   // of each completion, 0 best
+  std::vector<int32_t> labels;  // of each completion, 1 desirable, 0 undesirable
+  // KTO: this group's prompt before the completions of the group before it, to estimate how far the policy is from its reference.
+  GroupView mismatched;
 };
 
 // What was left out or cut, and why; reported in the start event, never silent.
@@ -28,8 +33,8 @@ struct DatasetReport {
   int64_t truncated_completions = 0;  // cut to max_length (keep_start, keep_end)
   int64_t dropped_too_long = 0;       // completions over max_length (drop), or with no room after their prompt
   int64_t dropped_no_target = 0;      // completions without a predicted token
-  int64_t dropped_unpaired = 0;       // DPO: completions in no pair
-  int64_t dropped_pairs = 0;          // DPO: one side was dropped, or the weight is 0
+  int64_t dropped_unpaired = 0;       // completions the loss does not read: in no pair, without a tier or a label
+  int64_t dropped_pairs = 0;          // one side was dropped, or the weight is 0
   int64_t dropped_groups = 0;         // nothing of the group was left
 };
 
@@ -40,14 +45,15 @@ struct Dataset {
   int64_t largest_group_tokens = 0;
   int64_t longest_sequence_tokens = 0;  // prompt + completion
 
-  int64_t memory_bytes() const;  // of the file's tensors and the views
+  void cover(const GroupView& view);  // takes it into account in the two above
+  int64_t memory_bytes() const;       // of the file's tensors and the views
 };
 
 // The job's max_length, or the model's max_position_embeddings where it gives none; Failure(2) if it is more than that.
 int64_t resolve_max_length(const Job& job, const ModelConfig& config);
 
 // Reads, checks ids against the vocabulary, truncates as the job says. `max_length` is resolved (never 0).
-Dataset load_dataset(const std::string& path, Objective objective, TruncationMode mode, int64_t max_length, int64_t vocab_size);
+Dataset load_dataset(const std::string& path, Signal signal, TruncationMode mode, int64_t max_length, int64_t vocab_size);
 
 Json report_json(const DatasetReport& report);
 

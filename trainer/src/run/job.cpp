@@ -7,6 +7,8 @@
 #include "io/files.h"
 #include "io/limits.h"
 #include "run/job_keys.h"
+#include "run/job_loss.h"
+#include "run/job_values.h"
 
 namespace concord {
 namespace {
@@ -15,60 +17,10 @@ constexpr int64_t steps_max = 1'000'000'000;
 
 [[noreturn]] void refuse_yet(const JsonAt& at) { bad_input(at.file + ": not supported yet by this build: " + at.path); }
 
-// A word of a closed list; words of `later` are in the contract but not in this build.
-template <class T>
-T choice(const JsonAt& at, std::initializer_list<std::pair<const char*, T>> known, std::initializer_list<const char*> later = {}) {
-  const std::string& word = at.string();
-  for (const auto& [name, value] : known)
-    if (word == name) return value;
-  for (const char* name : later)
-    if (word == name) bad_input(at.file + ": not supported yet by this build: " + at.path + " " + in_quotes(word));
-  std::string names;
-  for (const auto& entry : known) names += (names.empty() ? "" : ", ") + std::string(entry.first);
-  at.refuse("is " + in_quotes(word) + ", but must be one of: " + names);
-}
-
-std::string path_of(const JsonAt& at) {
-  const std::string& path = at.string();
-  if (path.empty()) at.refuse("is empty");
-  if (path.size() > 4096) at.refuse("is longer than 4096 bytes");
-  return path;
-}
-
-// Keys whose default is "none" may be null, which is the same as leaving them out.
-bool given(const JsonAt& at) { return !at.is_null(); }
-
-// Absent is the default; present must be right, null included.
-void read(const JsonAt& at, double& out, double min, double max) {
-  if (at) out = at.number(min, max);
-}
-void read(const JsonAt& at, int64_t& out, int64_t min, int64_t max) {
-  if (at) out = at.integer(min, max);
-}
-void read(const JsonAt& at, bool& out) {
-  if (at) out = at.boolean();
-}
-void read(const JsonAt& at, std::optional<int64_t>& out, int64_t min, int64_t max) {
-  if (given(at)) out = at.integer(min, max);
-}
-void require_above(const JsonAt& at, double value, double bound) {
-  if (at && !(value > bound)) at.refuse("must be greater than " + to_text(Json(bound)));
-}
-void require_below(const JsonAt& at, double value, double bound) {
-  if (at && !(value < bound)) at.refuse("must be less than " + to_text(Json(bound)));
-}
-
-// Each of `names` that is given is refused: it would have no effect, and silence would hide that.
-void refuse_unused(const JsonAt& job, const std::string& by, std::initializer_list<const char*> names) {
-  for (const char* name : names)
-    if (given(job[name])) job[name].refuse("is not used " + by);
-}
-
 // In the contract, checked for their type, and off unless asked for.
 void refuse_later_features(const JsonAt& job) {
   for (const char* name : {"use_dora", "load_in_4bit", "bnb_4bit_use_double_quant"})
     if (job[name] && job[name].boolean()) refuse_yet(job[name]);
-  if (given(job["rpo_alpha"]) && job["rpo_alpha"].number(0, 1e6) >= 0) refuse_yet(job["rpo_alpha"]);
   if (job["lora_dropout"] && job["lora_dropout"].number(0, 0.99) > 0) refuse_yet(job["lora_dropout"]);
 }
 
@@ -86,22 +38,6 @@ void read_files(const JsonAt& at, Job& job) {
   if (given(at["reference_adapter"])) job.reference_adapter = path_of(at["reference_adapter"]);
   if (given(at["eval_file"])) job.eval_file = path_of(at["eval_file"]);
   if (given(at["resume_from_checkpoint"])) job.resume_from_checkpoint = path_of(at["resume_from_checkpoint"]);
-}
-
-void read_loss(const JsonAt& at, Job& job) {
-  job.objective = choice<Objective>(at["objective"], {{"sft", Objective::sft}, {"dpo", Objective::dpo}});
-  if (job.objective == Objective::sft)
-    refuse_unused(at, "by objective sft",
-                  {"loss_type", "beta", "label_smoothing", "reference_adapter", "rpo_alpha", "simpo_gamma", "desirable_weight",
-                   "undesirable_weight", "discopop_tau"});
-  if (at["loss_type"])
-    job.loss_type = choice<const char*>(at["loss_type"], {{"sigmoid", "sigmoid"}},
-                                        {"hinge", "ipo", "robust", "sigmoid_norm", "exo_pair", "nca_pair", "bco_pair", "sppo_hard", "aot",
-                                         "aot_unpaired", "apo_zero", "apo_down", "discopop", "sft", "simpo", "orpo", "kto", "plackett_luce"});
-  refuse_unused(at, "by loss_type " + job.loss_type, {"simpo_gamma", "desirable_weight", "undesirable_weight", "discopop_tau"});
-  read(at["beta"], job.beta, 0, 1000);
-  require_above(at["beta"], job.beta, 0);
-  read(at["label_smoothing"], job.label_smoothing, 0, 0.5);
 }
 
 void read_lora(const JsonAt& at, Job& job) {
@@ -233,20 +169,15 @@ Job read_job(const std::string& path) {
 }
 
 Json job_json(const Job& job) {
-  const bool is_dpo = job.objective == Objective::dpo, is_lora = job.finetuning_type == FinetuningType::lora;
+  const bool is_lora = job.finetuning_type == FinetuningType::lora;
   Json out = Json::Object{{"model_name_or_path", job.model_name_or_path},
                           {"train_file", job.train_file},
                           {"output_dir", job.output_dir},
                           {"adapter_name_or_path", or_null(job.adapter_name_or_path)},
                           {"eval_file", or_null(job.eval_file)},
-                          {"objective", is_dpo ? "dpo" : "sft"},
+                          {"objective", job.objective == Objective::dpo ? "dpo" : "sft"},
                           {"finetuning_type", is_lora ? "lora" : "full"}};
-  if (is_dpo) {
-    out.set("reference_adapter", or_null(job.reference_adapter));
-    out.set("loss_type", job.loss_type);
-    out.set("beta", job.beta);
-    out.set("label_smoothing", job.label_smoothing);
-  }
+  add_loss(job, out);
   if (is_lora && job.adapter_name_or_path.empty()) {
     const Json lora = adapter_config_json(job.lora);
     for (const char* key : {"r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora"})

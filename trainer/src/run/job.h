@@ -10,6 +10,7 @@
 
 #include "io/adapter.h"
 #include "io/json.h"
+#include "loss/loss_type.h"
 
 namespace concord {
 
@@ -30,9 +31,7 @@ struct Job {
 
   Objective objective = Objective::sft;
   FinetuningType finetuning_type = FinetuningType::lora;
-  std::string loss_type = "sigmoid";
-  double beta = 0.1;
-  double label_smoothing = 0;
+  LossOptions loss;  // of objective dpo
 
   AdapterConfig lora;  // r, lora_alpha, lora_dropout, target_modules, patterns, use_rslora; of a new adapter
   std::optional<double> loraplus_lr_ratio;  // B's learning rate over A's
@@ -61,6 +60,9 @@ struct Job {
   int64_t seed = 42;
   bool shuffle = true;
   std::string resume_from_checkpoint;       // empty: none; "auto" or a checkpoint folder
+
+  Signal signal() const { return objective == Objective::sft ? Signal::completions : loss_spec(loss.type).signal; }
+  bool needs_reference() const { return objective == Objective::dpo && loss_spec(loss.type).reference; }
 };
 
 Job parse_job(const Json& json, const std::string& file);

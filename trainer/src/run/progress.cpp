@@ -21,6 +21,7 @@ Json identity(const Job& job, const RunExtent& extent) {
   all.set("total_steps", extent.total_steps);
   all.set("steps_per_epoch", extent.steps_per_epoch);
   all.set("train_file_sha256", extent.train_file_sha256);
+  all.set("reference_key", extent.reference_key);
   return all;
 }
 

@@ -20,6 +20,7 @@ struct Progress {
 struct RunExtent {
   int64_t steps_per_epoch = 0, total_steps = 0;
   std::string train_file_sha256;
+  std::string reference_key;  // ReferenceCache::key; empty where the loss has no reference
 };
 
 // What a checkpoint keeps beside the numbers trained.

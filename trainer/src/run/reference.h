@@ -1,27 +1,27 @@
-// Reference log-probabilities of DPO: computed once per data set and kept beside it.
-// defines: ReferenceCache
+// Reference log-probabilities: computed once per data set and kept beside it.
+// defines: ReferenceCache, find_reference, compute_reference
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "run/step.h"
 
 namespace concord {
 
 struct ReferenceCache {
-  std::string path;                 // <data file>.reference-<key>.safetensors
-  std::vector<double> by_segment;   // empty until found or computed
+  std::string key;       // SHA-256 of all that the numbers depend on
+  std::string path;      // <data file>.reference-<start of the key>.safetensors
+  ReferenceLogps logps;  // empty until found or computed
   bool hit = false;
 };
 
-// Names the cache of this data (tokens as truncated) under this reference and these numerics, and reads it if it is there.
-// `weights_hash` is of the base's values; `lora` null: the base with the adapter off.
-ReferenceCache find_reference(const Dataset& data, const std::string& data_path, const std::string& weights_hash,
-                              const Lora<float>* lora);
+// Names the cache of this data (tokens as truncated, masks and mismatched completions) under this reference and these numerics, and
+// reads it if it is there and whole; one that was changed or cut is passed over, said on stderr, and computed again.
+// `base_key` is of the base's values and configuration; `lora` null: the base with the adapter off.
+ReferenceCache find_reference(const Dataset& data, const std::string& data_path, const std::string& base_key, const Lora<float>* lora);
 
-// Runs the reference over every group and writes the cache. A folder that cannot be written costs only the cache; said on stderr.
-// Breaks off at a pending signal; then neither cache nor file is of use.
+// Runs the reference over every group and writes the cache, whole or not at all, so that runs side by side may do so at once. A folder
+// that cannot be written costs only the cache; said on stderr. Breaks off at a pending signal; then neither cache nor file is of use.
 void compute_reference(ReferenceCache& cache, const Dataset& data, Decoder<float>& decoder, const Lora<float>* lora,
                        int64_t micro_batch_tokens);
 

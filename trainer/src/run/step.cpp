@@ -1,5 +1,7 @@
 #include "run/step.h"
 
+#include <algorithm>
+
 #include "loss/sft.h"
 #include "run/signals.h"
 
@@ -22,54 +24,67 @@ void for_micro_batches(std::span<const GroupView* const> groups, int64_t tokens_
   PackedBatch batch;
   size_t begin = 0;
   for (const size_t end : micro_batch_ends(sizes, tokens_max)) {
+    if (pending_signal() != 0) return;
     pack(groups.subspan(begin, end - begin), batch);
     f(batch);
     begin = end;
   }
 }
 
-void StepStats::append_dpo(Json::Object& fields, const std::string& prefix) const {
-  if (pairs == 0) return;
-  const double n = static_cast<double>(pairs);
-  fields.emplace_back(prefix + "rewards/chosen", rewards_chosen / n);
-  fields.emplace_back(prefix + "rewards/rejected", rewards_rejected / n);
-  fields.emplace_back(prefix + "rewards/margins", (rewards_chosen - rewards_rejected) / n);
-  fields.emplace_back(prefix + "rewards/accuracies", accurate / n);
-  fields.emplace_back(prefix + "logps/chosen", logps_chosen / n);
-  fields.emplace_back(prefix + "logps/rejected", logps_rejected / n);
-}
-
-StepStats StepRunner::run(const Dataset& data, std::span<const int64_t> groups, const std::vector<double>& reference,
-                          bool learn) {
+StepStats StepRunner::run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn) {
   StepStats stats;
-  const double weight_sum = step_weight(data, groups);
+  const StepScale scale = step_scale(data, groups, reference, stats);
   std::vector<int64_t> sizes;
   for (const int64_t g : groups) sizes.push_back(data.groups[g].view.tokens());
   size_t begin = 0;
   for (const size_t end : micro_batch_ends(sizes, micro_batch_tokens_)) {
     if (pending_signal() != 0) break;
-    micro_batch(data, groups.subspan(begin, end - begin), reference, learn, weight_sum, stats);
+    micro_batch(data, groups.subspan(begin, end - begin), reference, learn, scale, stats);
     begin = end;
   }
   return stats;
 }
 
-// What the step's loss is divided by, known before its first micro-batch: the weight of all target tokens (SFT) or pairs.
-double StepRunner::step_weight(const Dataset& data, std::span<const int64_t> groups) const {
-  double sum = 0;
-  for (const int64_t g : groups) {
-    const TrainGroup& group = data.groups[g];
-    for (const TrainPair& p : group.pairs) sum += p.weight;
-    if (job_.objective == Objective::dpo) continue;
-    for (const Completion& c : group.view.completions) {
-      sum += static_cast<double>(c.weight) * static_cast<double>(predicted_tokens(group.view, c));
-    }
+StepScale StepRunner::step_scale(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats) {
+  if (job_.objective == Objective::dpo) {
+    StepScale scale = preference_scale(data, groups, job_.loss);
+    if (job_.loss.type == LossType::kto) stats.kl = scale.kl = estimate_kl(data, groups, reference, stats);
+    return scale;
   }
-  return sum;
+  StepScale scale;
+  for (const int64_t g : groups) {
+    const GroupView& view = data.groups[g].view;
+    for (const Completion& c : view.completions)
+      scale.weight += static_cast<double>(c.weight) * static_cast<double>(predicted_tokens(view, c));
+  }
+  return scale;
 }
 
-void StepRunner::micro_batch(const Dataset& data, std::span<const int64_t> groups, const std::vector<double>& reference,
-                             bool learn, double weight_sum, StepStats& stats) {
+// KTO's z: the mean of log pi - log ref over the mismatched completions of the step's prompts, at least 0; no gradient runs
+// through it (TRL 1.13, trl/trainer/kto_trainer.py, KTOTrainer._compute_loss).
+double StepRunner::estimate_kl(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats) {
+  views_.clear();
+  double sum = 0;
+  int64_t completions = 0;
+  for (const int64_t g : groups) {
+    const GroupView& view = data.groups[g].mismatched;
+    if (view.completions.empty()) continue;
+    views_.push_back(&view);
+    completions += static_cast<int64_t>(view.completions.size());
+    sum -= reference.mismatched[g];
+  }
+  for_micro_batches(views_, micro_batch_tokens_, [&](const PackedBatch& batch) {
+    trainee_.decoder->forward(batch, trainee_.lora);
+    logps_.resize(batch.n_rows());
+    trainee_.decoder->head_logps(batch, logps_.data());
+    for (const double logp : sequence_logps(batch, logps_)) sum += logp;
+    stats.tokens += batch.n_tokens();
+  });
+  return completions > 0 ? std::max(0.0, sum / static_cast<double>(completions)) : 0;
+}
+
+void StepRunner::micro_batch(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference,
+                             bool learn, const StepScale& scale, StepStats& stats) {
   views_.clear();
   for (const int64_t g : groups) views_.push_back(&data.groups[g].view);
   pack(views_, batch_);
@@ -78,16 +93,16 @@ void StepRunner::micro_batch(const Dataset& data, std::span<const int64_t> group
   stats.tokens += batch_.n_tokens();
   trainee_.decoder->forward(batch_, trainee_.lora);
   if (job_.objective == Objective::sft) {
-    sft(learn, weight_sum, stats);
+    sft(learn, scale, stats);
   } else {
-    dpo(data, groups, reference, learn, weight_sum, stats);
+    dpo(data, groups, reference, learn, scale, stats);
   }
   if (learn) trainee_.decoder->backward(batch_, trainee_.lora, trainee_.grads);
 }
 
-void StepRunner::sft(bool learn, double weight_sum, StepStats& stats) {
+void StepRunner::sft(bool learn, const StepScale& scale, StepStats& stats) {
   for (const PackedCompletion& c : batch_.completions) {
-    for (int32_t r = c.row_begin; r < c.row_end; r++) coef_[r] = static_cast<float>(sft_token(0, c.weight, weight_sum).d_logp);
+    for (int32_t r = c.row_begin; r < c.row_end; r++) coef_[r] = static_cast<float>(sft_token(0, c.weight, scale.weight).d_logp);
   }
   if (learn) {
     trainee_.decoder->head_gradients(batch_, coef_.data(), logps_.data(), trainee_.grads);
@@ -95,21 +110,21 @@ void StepRunner::sft(bool learn, double weight_sum, StepStats& stats) {
     trainee_.decoder->head_logps(batch_, logps_.data());
   }
   for (const PackedCompletion& c : batch_.completions) {
-    for (int32_t r = c.row_begin; r < c.row_end; r++) stats.loss += sft_token(logps_[r], c.weight, weight_sum).loss;
+    for (int32_t r = c.row_begin; r < c.row_end; r++) stats.loss += sft_token(logps_[r], c.weight, scale.weight).loss;
   }
 }
 
-// Each row's coefficient waits for its pair's log-probabilities. A frozen head computes the direction of the gradient
+// Each row's coefficient waits for the log-probabilities it is compared with. A frozen head computes the direction of the gradient
 // meanwhile; a trained one needs the coefficient in its own gradient and computes the logits twice.
-void StepRunner::dpo(const Dataset& data, std::span<const int64_t> groups, const std::vector<double>& reference, bool learn,
-                     double weight_sum, StepStats& stats) {
+void StepRunner::dpo(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn,
+                     const StepScale& scale, StepStats& stats) {
   const bool frozen_head = trainee_.grads == nullptr;
   if (learn && frozen_head) {
     trainee_.decoder->head_unit_gradients(batch_, logps_.data());
   } else {
     trainee_.decoder->head_logps(batch_, logps_.data());
   }
-  dpo_loss(data, groups, reference, weight_sum, stats);
+  dpo_loss(data, groups, reference, scale, stats);
   if (!learn) return;
   if (frozen_head) {
     trainee_.decoder->head_apply_coef(batch_, coef_.data());
@@ -118,34 +133,25 @@ void StepRunner::dpo(const Dataset& data, std::span<const int64_t> groups, const
   }
 }
 
-void StepRunner::dpo_loss(const Dataset& data, std::span<const int64_t> groups, const std::vector<double>& reference,
-                          double weight_sum, StepStats& stats) {
+void StepRunner::dpo_loss(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference,
+                          const StepScale& scale, StepStats& stats) {
+  std::vector<SequenceLogp> logps;
   const std::vector<double> sums = sequence_logps(batch_, logps_);
-  const auto add_coef = [&](const PackedCompletion& c, double d) {
-    for (int32_t r = c.row_begin; r < c.row_end; r++) coef_[r] += static_cast<float>(d);
-  };
+  for (size_t i = 0; i < sums.size(); i++) {
+    const PackedCompletion& c = batch_.completions[i];
+    const double of_reference = reference.by_segment.empty() ? 0 : reference.by_segment[c.segment];
+    logps.push_back({sums[i], of_reference, static_cast<double>(c.row_end - c.row_begin)});
+  }
+  std::vector<double> d(logps.size(), 0.0);
   size_t first = 0;  // of the group's completions in the batch
   for (const int64_t g : groups) {
     const TrainGroup& group = data.groups[g];
-    for (const TrainPair& pair : group.pairs) {
-      const size_t chosen = first + pair.chosen, rejected = first + pair.rejected;
-      const PairLogps logps{sums[chosen], sums[rejected], reference[batch_.completions[chosen].segment],
-                            reference[batch_.completions[rejected].segment]};
-      const PairLoss loss = dpo_sigmoid(logps, job_.beta, job_.label_smoothing);
-      const double share = pair.weight / weight_sum;
-      stats.loss += share * loss.loss;
-      add_coef(batch_.completions[chosen], share * loss.d_chosen);
-      add_coef(batch_.completions[rejected], share * loss.d_rejected);
-      const PairRewards rewards = dpo_rewards(logps, job_.beta);
-      stats.pairs++;
-      stats.rewards_chosen += rewards.chosen;
-      stats.rewards_rejected += rewards.rejected;
-      stats.accurate += rewards.chosen > rewards.rejected;
-      stats.logps_chosen += logps.chosen;
-      stats.logps_rejected += logps.rejected;
-    }
-    first += group.view.completions.size();
+    const size_t n = group.view.completions.size();
+    add_preference_loss(group, std::span(logps).subspan(first, n), job_.loss, scale, std::span(d).subspan(first, n), stats);
+    first += n;
   }
+  for (size_t i = 0; i < d.size(); i++)
+    for (int32_t r = batch_.completions[i].row_begin; r < batch_.completions[i].row_end; r++) coef_[r] = static_cast<float>(d[i]);
 }
 
 }  // namespace concord

@@ -64,7 +64,6 @@ class Run {
   int execute(EventSink sink);
 
  private:
-  bool dpo() const { return job_.objective == Objective::dpo; }
   Dataset load(const std::string& path) const;
   std::string checkpoint_to_resume() const;
   void allocate();
@@ -104,7 +103,7 @@ class Run {
 };
 
 Dataset Run::load(const std::string& path) const {
-  return load_dataset(path, job_.objective, job_.truncation_mode, max_length_, model_.config.vocab_size);
+  return load_dataset(path, job_.signal(), job_.truncation_mode, max_length_, model_.config.vocab_size);
 }
 
 std::string Run::checkpoint_to_resume() const {
@@ -170,7 +169,7 @@ void Run::emit_start(EventLog& events, const std::string& resumed_from) {
                          {"total_steps", extent_.total_steps},
                          {"train_data", report_json(train_.report)}};
   if (eval_) fields.emplace_back("eval_data", report_json(eval_->report));
-  if (dpo()) {
+  if (job_.needs_reference()) {
     const std::string source = job_.reference_adapter.empty() ? "base" : job_.reference_adapter;
     fields.emplace_back("reference", Json::Object{{"source", source}, {"cache", train_reference_.hit ? "hit" : "miss"}});
   }
@@ -179,16 +178,20 @@ void Run::emit_start(EventLog& events, const std::string& resumed_from) {
 }
 
 void Run::find_references() {
-  if (!dpo()) return;
-  const std::string weights_hash =
-      sha256_hex({reinterpret_cast<const char*>(model_.weights.data()), model_.weights.size() * sizeof(float)});
+  if (!job_.needs_reference()) return;
+  // The configuration as well: the same weights under another rope_theta are another model.
+  Sha256 base;
+  base.update(to_text(model_.config_json));
+  base.update({reinterpret_cast<const char*>(model_.weights.data()), model_.weights.size() * sizeof(float)});
+  const std::string base_key = base.hex();
   const Lora<float>* lora = reference_lora_ ? &*reference_lora_ : nullptr;
-  train_reference_ = find_reference(train_, job_.train_file, weights_hash, lora);
-  if (eval_) eval_reference_ = find_reference(*eval_, job_.eval_file, weights_hash, lora);
+  train_reference_ = find_reference(train_, job_.train_file, base_key, lora);
+  extent_.reference_key = train_reference_.key;
+  if (eval_) eval_reference_ = find_reference(*eval_, job_.eval_file, base_key, lora);
 }
 
 void Run::compute_references() {
-  if (!dpo()) return;
+  if (!job_.needs_reference()) return;
   const Lora<float>* lora = reference_lora_ ? &*reference_lora_ : nullptr;
   if (!train_reference_.hit) {
     std::fprintf(stderr, "computing reference log-probabilities of %lld groups\n", static_cast<long long>(train_.report.groups));
@@ -219,7 +222,7 @@ void Run::train_step(EventLog& events) {
   const int64_t last = std::min(first + job_.groups_per_step, static_cast<int64_t>(order_.size()));
 
   std::fill(model_.grads().begin(), model_.grads().end(), 0.0f);
-  const StepStats stats = runner_->run(train_, std::span(order_).subspan(first, last - first), train_reference_.by_segment, true);
+  const StepStats stats = runner_->run(train_, std::span(order_).subspan(first, last - first), train_reference_.logps, true);
   if (pending_signal() != 0) return;  // perhaps cut short; done again when the run goes on
   const double norm = global_norm(cpu_, model_.grads().data(), model_.trainable());
   if (!std::isfinite(stats.loss) || !std::isfinite(norm)) {
@@ -253,7 +256,7 @@ void Run::evaluate(EventLog& events) {
     std::iota(groups.begin(), groups.end(), int64_t{0});
     return groups;
   }();
-  const StepStats stats = runner_->run(*eval_, all, eval_reference_.by_segment, false);
+  const StepStats stats = runner_->run(*eval_, all, eval_reference_.logps, false);
   if (pending_signal() != 0) return;
   if (!std::isfinite(stats.loss)) {
     non_finite("the evaluation loss became non-finite at step " + std::to_string(now_.step) + "; the last checkpoint is kept");
