@@ -117,5 +117,11 @@ test.skipIf(!trainerBuilt)(
       '%2Fetc%2Fpasswd'
     ])
       expect((await t.call('GET', `/api/v1/adapters/${adapter.id}/files/${name}`)).status).toBe(404);
+
+    await rm(join(t.config.dataDir, 'adapters', adapter.id), { recursive: true });
+    for (const path of ['files/adapter_model.safetensors', 'download']) {
+      const { status, body } = await t.call('GET', `/api/v1/adapters/${adapter.id}/${path}`);
+      expect([status, body.code]).toEqual([410, 'files_gone']);
+    }
   }
 );

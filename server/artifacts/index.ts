@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { access, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { Adapter } from '#wire/adapter.ts';
@@ -66,8 +66,8 @@ const readFile: Route = {
     const headers = { etag: `"${file.sha256}"`, 'cache-control': FOR_EVER };
     if (call.request.headers.get('if-none-match') === headers.etag)
       return new Response(null, { status: 304, headers });
-    const stream = createReadStream(join(adapterFolder(call.services.config, row.id), file.name));
-    return answerStream(stream, {
+    const handle = await open(join(adapterFolder(call.services.config, row.id), file.name)).catch(gone);
+    return answerStream(handle.createReadStream(), {
       ...headers,
       'content-type': file.name.endsWith('.json') ? 'application/json' : 'application/octet-stream',
       'content-length': String(file.bytes)
@@ -95,6 +95,7 @@ const download: Route = {
         'archive_too_large',
         'The adapter is too large for one ZIP archive; download its files one by one.'
       );
+    for (const { path } of entries) await access(path).catch(gone);
     return answerStream(Readable.from(zip(entries)), {
       'content-type': 'application/zip',
       'content-length': String(zipBytes(entries)),
@@ -103,6 +104,16 @@ const download: Route = {
     });
   }
 };
+
+/** Told before the answer begins: afterwards it could only break off. */
+function gone(error: NodeJS.ErrnoException): never {
+  if (error.code !== 'ENOENT') throw error;
+  throw new Fault(
+    410,
+    'files_gone',
+    'The files of this adapter are gone from the data folder; put them back from a backup, or train it again.'
+  );
+}
 
 function answerStream(stream: Readable, headers: Record<string, string>): Response {
   return new Response(Readable.toWeb(stream) as ReadableStream<Uint8Array>, { headers });

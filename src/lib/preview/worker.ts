@@ -1,10 +1,8 @@
-import { SafetensorsError } from '../tensors/safetensors.ts';
-import { TextError } from '../text/index.ts';
-import { AdapterError } from './adapter.ts';
 import { loadAdapter, loadBase, type Base } from './base.ts';
 import { Decoder, type AdapterInputs } from './decoder.ts';
+import { failureOf } from './failure.ts';
 import { generate } from './generate.ts';
-import { PreviewFailure, type Answer, type Failure, type Request } from './protocol.ts';
+import { PreviewFailure, type Answer, type Request } from './protocol.ts';
 
 /** The preview's worker: one base, one adapter at a time, one generation at a time. */
 let base: Base | null = null;
@@ -88,19 +86,4 @@ function nextTurn(): Promise<void> {
 
 function fail(id: number, error: unknown): void {
   say({ kind: 'failed', id, failure: failureOf(error) });
-}
-
-function failureOf(error: unknown): Failure {
-  if (error instanceof PreviewFailure) return error.failure;
-  const known = [AdapterError, SafetensorsError, TextError];
-  const detail = error instanceof Error ? error.message : String(error);
-  if (known.some((kind) => error instanceof kind)) return { code: 'said', detail };
-  // What engines and onnxruntime say when memory runs out.
-  if (
-    /bad_alloc|out of memory|Array buffer allocation|memory access out of bounds|Invalid typed array length/i.test(
-      detail
-    )
-  )
-    return { code: 'memory' };
-  return { code: 'unexpected', detail };
 }
