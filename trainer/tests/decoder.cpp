@@ -1,6 +1,7 @@
 // The whole decoder: its gradient by central differences in double, for a frozen base with an adapter and for full
 // finetuning; and that packing, prompts shared and a cache change nothing.
 #include "check.h"
+#include "families.h"
 #include "lora/lora.h"
 #include "model/decoder.h"
 #include "numeric.h"
@@ -10,18 +11,9 @@ using namespace concord;
 namespace {
 
 ModelConfig small(bool tied) {
-  ModelConfig c;
-  c.model_type = "llama";
-  c.hidden_size = 8;
-  c.intermediate_size = 12;
-  c.num_hidden_layers = 2;
-  c.num_attention_heads = 4;
-  c.num_key_value_heads = 2;
-  c.head_dim = 2;
-  c.vocab_size = 11;
-  c.max_position_embeddings = 32;
-  c.tie_word_embeddings = tied;
-  return c;
+  ModelConfig config = family_configs().front();
+  config.tie_word_embeddings = tied;
+  return config;
 }
 
 const std::vector<int32_t> kPrompt = {3, 1, 4}, kFirst = {1, 5, 9}, kSecond = {2, 6}, kText = {5, 3, 5, 8};
@@ -47,7 +39,8 @@ struct Model {
   Lora<double> lora;
   DecoderPlan plan;
 
-  explicit Model(bool tied) : config(small(tied)) {
+  explicit Model(bool tied) : Model(small(tied)) {}
+  explicit Model(const ModelConfig& c) : config(c) {
     Numbers numbers;
     weights = numbers.vector(weight_layout(config).elements, 0.5);
     AdapterConfig adapter_config;
@@ -78,30 +71,36 @@ double loss(Model& m, const PackedBatch& batch, const std::vector<double>& coef,
 
 }  // namespace
 
-TEST("full finetuning: the gradient of every weight, embeddings tied and not") {
-  for (const bool tied : {false, true}) {
-    Model m(tied);
+TEST("full finetuning: the gradient of every weight of every family") {
+  for (const ModelConfig& config : family_configs()) {
+    Model m(config);
     const auto views = groups();
     const PackedBatch batch = packed(views);
     const std::vector<double> coef = Numbers().vector(batch.n_rows());
-    Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
-    std::vector<double> grads(m.weights.size(), 0.0), logp(batch.n_rows());
-    WeightViews<double> views_of_grads = weight_views<double>(m.config, grads.data());
-    decoder.forward(batch, nullptr);
-    decoder.head_gradients(batch, coef.data(), logp.data(), &views_of_grads);
-    decoder.backward(batch, nullptr, &views_of_grads);
-    check_gradient(tied ? "tied" : "untied", m.weights, grads, [&] { return loss(m, batch, coef, nullptr); });
+    for (const bool recompute : {false, true}) {
+      m.plan.recompute = recompute;
+      Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+      std::vector<double> grads(m.weights.size(), 0.0), logp(batch.n_rows());
+      WeightViews<double> views_of_grads = weight_views<double>(m.config, grads.data());
+      decoder.forward(batch, nullptr);
+      decoder.head_gradients(batch, coef.data(), logp.data(), &views_of_grads);
+      decoder.backward(batch, nullptr, &views_of_grads);
+      if (recompute) CHECK(grads == m.grads);
+      else check_gradient(config.model_type, m.weights, grads, [&] { return loss(m, batch, coef, nullptr); });
+      m.grads = grads;
+    }
   }
 }
 
-TEST("LoRA: the gradient of every A and B, layers kept and recomputed, head in one pass and in two") {
-  for (const bool recompute : {false, true}) {
-    for (const bool unit : {false, true}) {
-      Model m(false);
+TEST("LoRA: the gradient of every A and B of every family, layers kept and recomputed, head in one pass and in two") {
+  for (const ModelConfig& config : family_configs()) {
+    Model m(config);
+    const auto views = groups();
+    const PackedBatch batch = packed(views);
+    const std::vector<double> coef = Numbers().vector(batch.n_rows());
+    const auto gradient = [&](bool recompute, bool unit) {
       m.plan.recompute = recompute;
-      const auto views = groups();
-      const PackedBatch batch = packed(views);
-      const std::vector<double> coef = Numbers().vector(batch.n_rows());
+      std::fill(m.lora.grads.begin(), m.lora.grads.end(), 0.0);
       Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
       std::vector<double> logp(batch.n_rows());
       decoder.forward(batch, &m.lora);
@@ -112,44 +111,53 @@ TEST("LoRA: the gradient of every A and B, layers kept and recomputed, head in o
         decoder.head_gradients(batch, coef.data(), logp.data(), nullptr);
       }
       decoder.backward(batch, &m.lora, nullptr);
-      check_gradient("LoRA", m.lora.values, m.lora.grads, [&] { return loss(m, batch, coef, &m.lora); });
-    }
+      return m.lora.grads;
+    };
+    const std::vector<double> grads = gradient(false, false);
+    CHECK(gradient(true, false) == grads);
+    const std::vector<double> in_two = gradient(true, true);
+    for (size_t i = 0; i < grads.size(); i++) CHECK_NEAR(in_two[i], grads[i], 1e-12);
+    check_gradient(config.model_type, m.lora.values, grads, [&] { return loss(m, batch, coef, &m.lora); });
   }
 }
 
-TEST("a shared prompt gives what prompt and completion alone give") {
-  Model m(false);
-  const auto views = groups();
-  const PackedBatch together = packed(views);
-  Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
-  std::vector<double> shared(together.n_rows()), alone;
-  decoder.forward(together, &m.lora);
-  decoder.head_logps(together, shared.data());
-  for (const GroupView& view : views) {
-    for (const Completion& completion : view.completions) {
-      std::vector<int32_t> tokens(view.prompt.begin(), view.prompt.end());
-      tokens.insert(tokens.end(), completion.tokens.begin(), completion.tokens.end());
-      const std::vector<GroupView> one = {{0, {}, {{0, tokens, {}, 1}}}};
-      const PackedBatch batch = packed(one);
-      std::vector<double> logp(batch.n_rows());
-      decoder.forward(batch, &m.lora);
-      decoder.head_logps(batch, logp.data());
-      const size_t skipped = view.prompt.empty() ? 0 : view.prompt.size() - 1;
-      alone.insert(alone.end(), logp.begin() + static_cast<int64_t>(skipped), logp.end());
+TEST("a shared prompt gives what prompt and completion alone give, in every family") {
+  for (const ModelConfig& config : family_configs()) {
+    Model m(config);
+    const auto views = groups();
+    const PackedBatch together = packed(views);
+    Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+    std::vector<double> shared(together.n_rows()), alone;
+    decoder.forward(together, &m.lora);
+    decoder.head_logps(together, shared.data());
+    for (const GroupView& view : views) {
+      for (const Completion& completion : view.completions) {
+        std::vector<int32_t> tokens(view.prompt.begin(), view.prompt.end());
+        tokens.insert(tokens.end(), completion.tokens.begin(), completion.tokens.end());
+        const std::vector<GroupView> one = {{0, {}, {{0, tokens, {}, 1}}}};
+        const PackedBatch batch = packed(one);
+        std::vector<double> logp(batch.n_rows());
+        decoder.forward(batch, &m.lora);
+        decoder.head_logps(batch, logp.data());
+        const size_t skipped = view.prompt.empty() ? 0 : view.prompt.size() - 1;
+        alone.insert(alone.end(), logp.begin() + static_cast<int64_t>(skipped), logp.end());
+      }
     }
+    CHECK_EQ(alone.size(), shared.size());
+    for (size_t i = 0; i < alone.size(); i++) CHECK_NEAR(shared[i], alone[i], 1e-12);
   }
-  CHECK_EQ(alone.size(), shared.size());
-  for (size_t i = 0; i < alone.size(); i++) CHECK_NEAR(shared[i], alone[i], 1e-12);
 }
 
 TEST("memory is counted before it is taken") {
-  Model m(false);
-  Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
-  DecoderPlan plan = m.plan;
-  plan.threads = m.cpu.threads();
-  int64_t predicted = 0;
-  for (const auto& part : Decoder<double>::memory_parts(m.config, plan)) predicted += part.second;
-  CHECK_EQ(predicted, decoder.memory_bytes());
+  for (const ModelConfig& config : family_configs()) {
+    Model m(config);
+    Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+    DecoderPlan plan = m.plan;
+    plan.threads = m.cpu.threads();
+    int64_t predicted = 0;
+    for (const auto& part : Decoder<double>::memory_parts(m.config, plan)) predicted += part.second;
+    CHECK_EQ(predicted, decoder.memory_bytes());
+  }
 }
 
 TEST("rows of one pass go each through its own adapter or through none, as if alone") {
@@ -166,7 +174,7 @@ TEST("rows of one pass go each through its own adapter or through none, as if al
       alone.push_back({t, t + 1});
     }
     std::vector<double> scratch(m.cpu.threads() * ops::attention_scratch_elements(1));
-    ops::attention<double>(m.cpu, qkv, attention_shape(m.config), 1.0, segments, alone, attn, lse,
+    ops::attention<double>(m.cpu, qkv, attention_shape(m.config), {}, segments, alone, attn, lse,
                            Mat<double>(scratch.data(), m.cpu.threads(), ops::attention_scratch_elements(1)));
   };
   const auto hidden = [&](std::vector<LoraRows<double>> rows) {

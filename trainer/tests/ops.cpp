@@ -4,25 +4,13 @@
 #include "check.h"
 #include "lora/lora.h"
 #include "numeric.h"
+#include "ops/cpu/simd.h"
 
 using namespace concord;
 
 namespace {
 
 constexpr int64_t kTokens = 7, kHidden = 6;
-
-// One group: a prompt of 3 tokens and two completions of 2; and a text of 4 tokens without a prompt.
-const std::vector<AttentionSegment> kSegments = {{0, 3, 0, 0}, {3, 5, 0, 3}, {5, 7, 0, 3}, {7, 11, 0, 0}};
-const std::vector<AttentionGroup> kGroups = {{0, 3}, {3, 4}};
-constexpr int64_t kRows = 11;
-
-bool sees(int64_t query, int64_t key) {
-  for (const auto& s : kSegments) {
-    if (query < s.begin || query >= s.end) continue;
-    return (key >= s.prefix_begin && key < s.prefix_end) || (key >= s.begin && key <= query);
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -85,137 +73,113 @@ TEST("rms_norm") {
   Numbers numbers;
   std::vector<double> x = numbers.vector(kTokens * kHidden), w = numbers.vector(kHidden), out = numbers.vector(kTokens * kHidden);
   std::vector<double> y(x.size()), rstd(kTokens), dx(x.size(), 0.0), dw(kHidden, 0.0);
+  const RmsNorm<double> norm{w.data(), 1, 1e-3};
   const auto forward = [&] {
-    ops::rms_norm<double>(cpu, matrix(x, kHidden), w.data(), 1e-3, matrix(y, kHidden), rstd.data());
+    ops::rms_norm<double>(cpu, matrix(x, kHidden), norm, matrix(y, kHidden), rstd.data());
     return weighted_sum(y, out);
   };
   forward();
   double square = 0;
   for (int64_t i = 0; i < kHidden; i++) square += x[i] * x[i];
-  CHECK_NEAR(y[1], x[1] / std::sqrt(square / kHidden + 1e-3) * w[1], 1e-12);
-  ops::rms_norm_backward<double>(cpu, matrix(x, kHidden), w.data(), rstd.data(), matrix(out, kHidden), matrix(dx, kHidden), dw.data());
+  CHECK_NEAR(y[1], x[1] / std::sqrt(square / kHidden + 1e-3) * (1 + w[1]), 1e-12);
+  ops::rms_norm_backward<double>(cpu, matrix(x, kHidden), norm, rstd.data(), matrix(out, kHidden), matrix(dx, kHidden), dw.data());
   check_gradient("rms_norm dx", x, dx, forward);
   check_gradient("rms_norm dw", w, dw, forward);
 
   std::vector<double> delta = numbers.vector(x.size()), sum(x.size()), z(x.size());
-  ops::add_rms_norm<double>(cpu, matrix(x, kHidden), matrix(delta, kHidden), matrix(sum, kHidden), w.data(), 1e-3, matrix(z, kHidden), rstd.data());
+  ops::add_rms_norm<double>(cpu, matrix(x, kHidden), matrix(delta, kHidden), matrix(sum, kHidden), norm, matrix(z, kHidden), rstd.data());
   for (size_t i = 0; i < x.size(); i++) x[i] += delta[i];
   forward();
   for (size_t i = 0; i < x.size(); i++) CHECK_NEAR(z[i], y[i], 1e-12);
 }
 
-TEST("rope turns pairs of a half apart, and back") {
-  Cpu cpu;
-  Numbers numbers;
-  const AttentionShape shape{2, 1, 4};
-  const int64_t cols = shape.qkv_cols();
-  std::vector<double> qkv = numbers.vector(3 * cols), table(8 * 4);
-  const std::vector<int32_t> positions = {0, 2, 7};
-  for (int p = 0; p < 8; p++) {
-    for (int i = 0; i < 2; i++) {
-      const double angle = p * std::pow(10000.0, -i / 2.0);
-      table[p * 4 + i] = std::cos(angle);
-      table[p * 4 + 2 + i] = std::sin(angle);
-    }
-  }
-  const std::vector<double> before = qkv;
-  ops::rope<double>(cpu, matrix(qkv, cols), shape, positions.data(), matrix(table, 4), 1.0);
-  const double c = table[2 * 4], s = table[2 * 4 + 2];
-  CHECK_NEAR(qkv[cols], before[cols] * c - before[cols + 2] * s, 1e-12);
-  CHECK_NEAR(qkv[cols + 2], before[cols + 2] * c + before[cols] * s, 1e-12);
-  CHECK_EQ(qkv[cols + 12], before[cols + 12]);  // v stays
-  ops::rope<double>(cpu, matrix(qkv, cols), shape, positions.data(), matrix(table, 4), -1.0);
-  for (size_t i = 0; i < qkv.size(); i++) CHECK_NEAR(qkv[i], before[i], 1e-12);
-}
-
-TEST("attention sees its prompt and, causally, itself; grouped queries") {
+TEST("head_norms: every head's query and key over its own elements, v left, and their gradients") {
   Cpu cpu;
   Numbers numbers;
   const AttentionShape shape{4, 2, 3};
-  const int64_t cols = shape.qkv_cols(), out_cols = shape.q_cols();
-  const double scale = 0.7;
-  std::vector<double> qkv = numbers.vector(kRows * cols), weights = numbers.vector(kRows * out_cols);
-  std::vector<double> out(kRows * out_cols), lse(kRows * shape.heads), scratch(cpu.threads() * ops::attention_scratch_elements(5));
+  const int64_t cols = shape.qkv_cols(), normed = shape.q_cols() + shape.kv_cols(), heads = 6;
+  std::vector<double> qkv = numbers.vector(kTokens * cols), wq = numbers.vector(3), wk = numbers.vector(3), weights = numbers.vector(kTokens * cols);
+  std::vector<double> y, raw(kTokens * normed), rstd(kTokens * heads);
+  const RmsNorm<double> query{wq.data(), 1, 1e-3}, key{wk.data(), 1, 1e-3};
   const auto forward = [&] {
-    ops::attention<double>(cpu, matrix(qkv, cols), shape, scale, kSegments, kGroups, matrix(out, out_cols), matrix(lse, shape.heads),
-                           matrix(scratch, ops::attention_scratch_elements(5)));
-    return weighted_sum(out, weights);
+    y = qkv;
+    ops::head_norms<double>(cpu, matrix(y, cols), shape, query, key, matrix(raw, normed), matrix(rstd, heads));
+    return weighted_sum(y, weights);
   };
   forward();
-  for (int64_t t = 0; t < kRows; t++) {
-    for (int64_t h = 0; h < shape.heads; h++) {
-      const double* q = &qkv[t * cols + h * 3];
-      double total = 0, value = 0;
-      for (int64_t key = 0; key < kRows; key++) {
-        if (!sees(t, key)) continue;
-        const double* k = &qkv[key * cols + shape.q_cols() + h / 2 * 3];
-        const double p = std::exp(scale * (q[0] * k[0] + q[1] * k[1] + q[2] * k[2]));
-        total += p;
-        value += p * k[shape.kv_cols()];
-      }
-      CHECK_NEAR(out[t * out_cols + h * 3], value / total, 1e-12);
-      CHECK_NEAR(lse[t * shape.heads + h], std::log(total), 1e-12);
-    }
-  }
-  std::vector<double> dqkv(qkv.size());
-  ops::attention_backward<double>(cpu, matrix(qkv, cols), shape, scale, kSegments, kGroups, matrix(out, out_cols), matrix(lse, shape.heads),
-                                  matrix(weights, out_cols), matrix(dqkv, cols), matrix(scratch, ops::attention_scratch_elements(5)));
-  check_gradient("attention", qkv, dqkv, forward);
+  const double* k = &qkv[cols + shape.q_cols() + 3];  // the second key of token 1
+  CHECK_NEAR(y[cols + shape.q_cols() + 4], k[1] / std::sqrt((k[0] * k[0] + k[1] * k[1] + k[2] * k[2]) / 3 + 1e-3) * (1 + wk[1]), 1e-12);
+  CHECK_EQ(y[cols + normed], qkv[cols + normed]);
+  std::vector<double> dqkv = weights, dwq(3, 0.0), dwk(3, 0.0);
+  ops::head_norms_backward<double>(cpu, matrix(raw, normed), shape, query, key, matrix(rstd, heads), matrix(dqkv, cols), dwq.data(), dwk.data());
+  check_gradient("head_norms dqkv", qkv, dqkv, forward);
+  check_gradient("head_norms dquery", wq, dwq, forward);
+  check_gradient("head_norms dkey", wk, dwk, forward);
 }
 
-TEST("cached attention is attention's last row") {
-  Cpu cpu;
-  Numbers numbers;
-  const AttentionShape shape{4, 2, 3};
-  const int64_t cols = shape.qkv_cols(), out_cols = shape.q_cols(), kv = 2 * shape.kv_cols();
-  std::vector<double> qkv = numbers.vector(kRows * cols), out(kRows * out_cols), lse(kRows * shape.heads);
-  std::vector<double> scratch(cpu.threads() * ops::attention_scratch_elements(5));
-  ops::attention<double>(cpu, matrix(qkv, cols), shape, 0.5, kSegments, kGroups, matrix(out, out_cols), matrix(lse, shape.heads),
-                         matrix(scratch, ops::attention_scratch_elements(5)));
-  std::vector<double> prompt, own, queries, got(2 * out_cols);
-  for (int64_t t = 0; t < 7; t++) {
-    auto& cache = t < 3 ? prompt : own;
-    cache.insert(cache.end(), &qkv[t * cols + shape.q_cols()], &qkv[t * cols + shape.q_cols()] + kv);
-  }
-  for (const int64_t t : {4, 6}) queries.insert(queries.end(), &qkv[t * cols], &qkv[t * cols] + cols);
-  const std::vector<CachedSegment> segments = {{0, 3, 0, 2}, {0, 3, 2, 4}};
-  ops::cached_attention<double>(cpu, matrix(queries, cols), shape, 0.5, matrix(prompt, kv), matrix(own, kv), segments, matrix(got, out_cols));
-  for (int64_t i = 0; i < out_cols; i++) {
-    CHECK_NEAR(got[i], out[4 * out_cols + i], 1e-12);
-    CHECK_NEAR(got[out_cols + i], out[6 * out_cols + i], 1e-12);
-  }
-}
-
-TEST("swiglu") {
+TEST("gated activations: silu and gelu's tanh form") {
   Cpu cpu;
   Numbers numbers;
   std::vector<double> gate_up = numbers.vector(kTokens * 2 * kHidden, 3), weights = numbers.vector(kTokens * kHidden), act(weights.size());
-  const auto forward = [&] {
-    ops::swiglu<double>(cpu, matrix(gate_up, 2 * kHidden), matrix(act, kHidden));
-    return weighted_sum(act, weights);
-  };
-  forward();
-  CHECK_NEAR(act[2], gate_up[2] / (1 + std::exp(-gate_up[2])) * gate_up[kHidden + 2], 1e-12);
-  std::vector<double> gradient = gate_up;
-  ops::swiglu_backward<double>(cpu, matrix(weights, kHidden), matrix(gradient, 2 * kHidden));
-  check_gradient("swiglu", gate_up, gradient, forward);
+  for (const Activation f : {Activation::silu, Activation::gelu_tanh}) {
+    const auto forward = [&] {
+      ops::gated_activation<double>(cpu, f, matrix(gate_up, 2 * kHidden), matrix(act, kHidden));
+      return weighted_sum(act, weights);
+    };
+    forward();
+    const double x = gate_up[2];
+    const double want = f == Activation::silu ? x / (1 + std::exp(-x)) : x / 2 * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    CHECK_NEAR(act[2], want * gate_up[kHidden + 2], 1e-12);
+    std::vector<double> gradient = gate_up;
+    ops::gated_activation_backward<double>(cpu, f, matrix(weights, kHidden), matrix(gradient, 2 * kHidden));
+    check_gradient("gated activation", gate_up, gradient, forward);
+  }
 }
 
-TEST("target_logps, with logits far from zero") {
+TEST("float's tanh is within three units of the last place, and caps keep far values finite") {
+  for (float x = -12; x < 12; x += 0.00371f) CHECK_NEAR(fast_tanh(x), std::tanh(double(x)), 2e-7 * std::abs(std::tanh(double(x))) + 1e-12);
+  Cpu cpu;
+  std::vector<float> far = {1e30f, -1e30f, 0};
+  ops::soft_cap<float>(cpu, 30.0f, Mat<float>(far.data(), 1, 3));
+  CHECK_EQ(far[0], 30.0f);
+  CHECK_EQ(far[1], -30.0f);
+  CHECK_EQ(far[2], 0.0f);
+}
+
+TEST("biases: rows filled, and their gradient the sum over rows") {
+  Cpu cpu;
+  Numbers numbers;
+  std::vector<double> bias = numbers.vector(kHidden), weights = numbers.vector(kTokens * kHidden), y(weights.size()), gradient(kHidden, 0.0);
+  const auto forward = [&] {
+    ops::fill_rows<double>(cpu, bias.data(), matrix(y, kHidden));
+    return weighted_sum(y, weights);
+  };
+  forward();
+  CHECK_EQ(y[kHidden + 2], bias[2]);
+  ops::add_row_sums<double>(cpu, matrix(weights, kHidden), gradient.data());
+  check_gradient("bias", bias, gradient, forward);
+}
+
+TEST("target_logps, with logits far from zero, and through a cap") {
   Cpu cpu;
   Numbers numbers;
   const std::vector<int32_t> targets = {3, 0, 8, 8};
-  std::vector<double> logits = numbers.vector(4 * 9, 4), coef = numbers.vector(4), logp(4), again(4);
-  for (int i = 0; i < 9; i++) logits[i] += 700;
-  const auto forward = [&] {
-    ops::target_logps<double>(cpu, matrix(logits, 9), targets.data(), logp.data());
-    return weighted_sum(logp, coef);
-  };
-  forward();
-  std::vector<double> gradient = logits;
-  ops::target_logps_and_gradient<double>(cpu, matrix(gradient, 9), targets.data(), coef.data(), again.data());
-  for (int i = 0; i < 4; i++) CHECK_NEAR(again[i], logp[i], 1e-12);
-  check_gradient("target_logps", logits, gradient, forward);
+  std::vector<double> logits = numbers.vector(4 * 9, 4), coef = numbers.vector(4), logp(4), again(4), capped;
+  for (const double cap : {0.0, 2.5}) {
+    if (cap == 0)
+      for (int i = 0; i < 9; i++) logits[i] += 700;
+    const auto forward = [&] {
+      capped = logits;
+      if (cap != 0) ops::soft_cap<double>(cpu, cap, matrix(capped, 9));
+      ops::target_logps<double>(cpu, matrix(capped, 9), targets.data(), logp.data());
+      return weighted_sum(logp, coef);
+    };
+    forward();
+    std::vector<double> gradient = capped;
+    ops::target_logps_and_gradient<double>(cpu, matrix(gradient, 9), targets.data(), coef.data(), cap, again.data());
+    for (int i = 0; i < 4; i++) CHECK_NEAR(again[i], logp[i], 1e-12);
+    check_gradient("target_logps", logits, gradient, forward);
+  }
 }
 
 TEST("rows: embedding, gather and scatter are each other's transpose") {
@@ -224,18 +188,18 @@ TEST("rows: embedding, gather and scatter are each other's transpose") {
   const std::vector<int32_t> rows = {2, 0, 2, 4};
   std::vector<double> table = numbers.vector(5 * 3), picked(4 * 3), weights = numbers.vector(4 * 3), gradient(5 * 3, 0.0), scattered(5 * 3, 0.0);
   const auto forward = [&] {
-    ops::embedding<double>(cpu, matrix(table, 3), rows.data(), matrix(picked, 3));
+    ops::embedding<double>(cpu, matrix(table, 3), rows.data(), 3.0, matrix(picked, 3));
     return weighted_sum(picked, weights);
   };
   forward();
-  ops::embedding_backward<double>(cpu, matrix(weights, 3), rows.data(), matrix(gradient, 3));
+  ops::embedding_backward<double>(cpu, matrix(weights, 3), rows.data(), 3.0, matrix(gradient, 3));
   check_gradient("embedding", table, gradient, forward);
   forward();
   std::vector<double> gathered(4 * 3);
   ops::gather_rows<double>(cpu, matrix(table, 3), rows.data(), matrix(gathered, 3));
-  CHECK(gathered == picked);
+  for (size_t i = 0; i < picked.size(); i++) CHECK_EQ(picked[i], 3 * gathered[i]);
   ops::scatter_add_rows<double>(cpu, matrix(weights, 3), rows.data(), matrix(scattered, 3));
-  CHECK(scattered == gradient);
+  for (size_t i = 0; i < gradient.size(); i++) CHECK_NEAR(gradient[i], 3 * scattered[i], 1e-12);
 }
 
 TEST("any number of threads gives the same bytes") {

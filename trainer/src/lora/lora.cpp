@@ -9,95 +9,70 @@
 namespace concord {
 namespace {
 
-bool ends_with(const std::string& text, const char* suffix) { return text.ends_with(suffix); }
-
-struct Place {
-  const char* suffix;
-  int64_t col_begin, col_end;
-};
-
-// Lays out A of every module of one fused layer, one after another, then their B.
-template <class T>
-class Builder {
- public:
-  Builder(const Adapter& adapter, Lora<T>& lora) : adapter_(adapter), lora_(lora) {}
-
-  void add(int64_t layer, std::vector<Place> places) {
-    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-    std::vector<const LoraModule*> found;
-    for (const Place& place : places) {
-      for (const LoraModule& m : adapter_.modules) {
-        if (!m.module.starts_with(prefix) || !ends_with(m.module, place.suffix)) continue;
-        found.push_back(&m);
-        lora_.modules.push_back({m.module, m.in, m.out, m.r, m.scaling, 0, 0});
-      }
-    }
-    auto module = lora_.modules.end() - static_cast<int64_t>(found.size());
-    for (const LoraModule* m : found) module++->a_offset = append(m->a);
-    module = lora_.modules.end() - static_cast<int64_t>(found.size());
-    for (const LoraModule* m : found) module++->b_offset = append(m->b);
+// Calls f(first, last) for the modules of each fused layer, which lie next to each other.
+template <class T, class F>
+void for_each_fused(std::vector<typename Lora<T>::Module>& modules, F&& f) {
+  for (auto first = modules.begin(); first != modules.end();) {
+    const auto last = std::find_if(first, modules.end(), [&](const auto& m) { return m.layer != first->layer || m.projection != first->projection; });
+    f(first, last);
+    first = last;
   }
+}
 
- private:
-  int64_t append(const std::vector<float>& from) {
-    const auto offset = static_cast<int64_t>(lora_.values.size());
-    lora_.values.insert(lora_.values.end(), from.begin(), from.end());
-    return offset;
-  }
-
-  const Adapter& adapter_;
-  Lora<T>& lora_;
-};
-
-// Points a fused layer's views at the flat buffers, in the order Builder laid them out.
 template <class T>
-void attach(Lora<T>& lora, LoraLinear<T>& linear, int64_t layer, const std::vector<Place>& places) {
-  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+int64_t append(std::vector<T>& values, const std::vector<float>& from) {
+  const auto offset = static_cast<int64_t>(values.size());
+  values.insert(values.end(), from.begin(), from.end());
+  return offset;
+}
+
+// A of every module of one fused layer, one after another, then their B: the stacked A are one matrix.
+template <class T>
+void lay_out(Lora<T>& lora, const Adapter& adapter) {
+  auto from = adapter.modules.begin();
+  for_each_fused<T>(lora.modules, [&](auto first, auto last) {
+    const auto begin = from;
+    for (auto m = first; m != last; ++m) m->a_offset = append(lora.values, (from++)->a);
+    from = begin;
+    for (auto m = first; m != last; ++m) m->b_offset = append(lora.values, (from++)->b);
+  });
+}
+
+// Points the views of the fused layers at the flat buffers.
+template <class T>
+void attach(Lora<T>& lora) {
   T* grads = lora.grads.empty() ? nullptr : lora.grads.data();
-  int64_t ranks = 0;
-  for (const Place& place : places) {
-    for (const auto& m : lora.modules) {
-      if (!m.name.starts_with(prefix) || !ends_with(m.name, place.suffix)) continue;
-      if (!linear.a) {
-        linear.a = Mat<T>(lora.values.data() + m.a_offset, 0, m.in);
-        if (grads) linear.da = Mat<T>(grads + m.a_offset, 0, m.in);
-      }
-      Mat<T> b(lora.values.data() + m.b_offset, m.out, m.r), db;
-      if (grads) db = Mat<T>(grads + m.b_offset, m.out, m.r);
-      linear.parts.push_back({place.col_begin, place.col_end, ranks, ranks + m.r, static_cast<T>(m.scaling), b, db});
-      ranks += m.r;
+  for_each_fused<T>(lora.modules, [&](auto first, auto last) {
+    LoraLinear<T>& linear = lora.layers[first->layer].of(first->projection);
+    int64_t ranks = 0;
+    for (auto m = first; m != last; ++m) {
+      Mat<T> b(lora.values.data() + m->b_offset, m->out, m->r), db;
+      if (grads) db = Mat<T>(grads + m->b_offset, m->out, m->r);
+      linear.parts.push_back({m->col_begin, m->col_begin + m->out, ranks, ranks + m->r, static_cast<T>(m->scaling), b, db});
+      ranks += m->r;
     }
-  }
-  linear.a.rows = ranks;
-  if (linear.da) linear.da.rows = ranks;
+    linear.a = Mat<T>(lora.values.data() + first->a_offset, ranks, first->in);
+    if (grads) linear.da = Mat<T>(grads + first->a_offset, ranks, first->in);
+  });
 }
 
 }  // namespace
 
 template <class T>
 Lora<T> make_lora(const ModelConfig& c, const Adapter& adapter, bool trainable) {
-  const AttentionShape shape = attention_shape(c);
-  const int64_t q = shape.q_cols(), kv = shape.kv_cols(), inner = c.intermediate_size;
-  const std::vector<Place> qkv = {{"q_proj", 0, q}, {"k_proj", q, q + kv}, {"v_proj", q + kv, q + 2 * kv}};
-  const std::vector<Place> o = {{"o_proj", 0, c.hidden_size}};
-  const std::vector<Place> gate_up = {{"gate_proj", 0, inner}, {"up_proj", inner, 2 * inner}};
-  const std::vector<Place> down = {{"down_proj", 0, c.hidden_size}};
-
   Lora<T> lora;
   lora.config = adapter.config;
-  Builder<T> builder(adapter, lora);
-  for (int64_t l = 0; l < c.num_hidden_layers; l++) {
-    for (const auto& places : {qkv, o, gate_up, down}) builder.add(l, places);
+  auto module = adapter.modules.begin();
+  for (const LinearSpec& linear : model_linears(c)) {
+    if (module == adapter.modules.end() || module->module != linear.module) continue;
+    lora.modules.push_back({module->module, module->in, module->out, module->r, module->scaling, linear.layer, linear.projection,
+                            linear.col_begin, 0, 0});
+    ++module;
   }
+  lay_out(lora, adapter);
   if (trainable) lora.grads.assign(lora.values.size(), T(0));
   lora.layers.resize(c.num_hidden_layers);
-  for (int64_t l = 0; l < c.num_hidden_layers; l++) {
-    auto& layer = lora.layers[l];
-    attach(lora, layer.qkv, l, qkv);
-    attach(lora, layer.o, l, o);
-    attach(lora, layer.gate_up, l, gate_up);
-    attach(lora, layer.down, l, down);
-  }
+  attach(lora);
   return lora;
 }
 

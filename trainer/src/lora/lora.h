@@ -28,11 +28,20 @@ template <class T>
 struct Lora {
   struct Layer {
     LoraLinear<T> qkv, o, gate_up, down;
+
+    LoraLinear<T>& of(Projection projection) {
+      LoraLinear<T>* const all[] = {&qkv, &o, &gate_up, &down};
+      return *all[static_cast<int>(projection)];
+    }
+    const LoraLinear<T>& of(Projection projection) const { return const_cast<Layer*>(this)->of(projection); }
   };
   struct Module {
     std::string name;  // "model.layers.0.self_attn.q_proj"
     int64_t in, out, r;
     double scaling;
+    int64_t layer;
+    Projection projection;
+    int64_t col_begin;           // of the projection's output
     int64_t a_offset, b_offset;  // into values and grads
   };
   AdapterConfig config;

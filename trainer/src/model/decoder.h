@@ -1,5 +1,6 @@
 // The decoder: forward and backward of a whole packed micro-batch, written out by hand.
 // Llama's block: x += o(attention(rope(qkv(norm(x))))); x += down(silu(gate(norm(x))) * up(norm(x))).
+// What other families add to it, ModelConfig says: biases, norms of heads and of what is added, windows, caps, scales.
 #pragma once
 
 #include <functional>
@@ -16,7 +17,7 @@ namespace concord {
 struct DecoderPlan {
   int64_t tokens_max = 0;   // of a micro-batch
   int64_t keys_max = 0;     // prompt + completion, the longest
-  int64_t positions = 0;    // rows of the rope table
+  int64_t positions = 0;    // that the rope tables cover
   int64_t lora_ranks = 0;   // largest sum of ranks of a fused layer, 0 without an adapter
   bool backward = false;
   bool recompute = false;         // keep each layer's input only, run its forward again in the backward pass
@@ -24,12 +25,15 @@ struct DecoderPlan {
   int threads = 1;
 };
 
-// Buffers of one layer's forward that its backward reads. T tokens.
+// Buffers of one layer's forward that its backward reads. T tokens. Empty where the model has no such step.
 template <class T>
 struct LayerActivations {
   Mat<T> norm1, qkv, attn, lse, mid, norm2, gate_up, act;
   T *rstd1 = nullptr, *rstd2 = nullptr;
-  Mat<T> xa_qkv, xa_o, xa_gate_up, xa_down;
+  Mat<T> head_raw, head_rstd;            // queries and keys before their norms
+  Mat<T> attn_out, mlp_out;              // what is added, before its norm
+  T *attn_out_rstd = nullptr, *mlp_out_rstd = nullptr;
+  Mat<T> xa[4];  // by Projection: x A^T of the adapter
 };
 
 template <class T>
@@ -65,27 +69,39 @@ class Decoder {
   // logits[rows, V] = hidden rows times head^T.
   void logits(Mat<const T> hidden, Mat<T> out);
   // The attention forward() uses, for callers that want to see qkv as well.
-  void attend(const PackedBatch& batch, Mat<T> qkv, Mat<T> attn, Mat<T> lse);
+  void attend(int64_t layer, const PackedBatch& batch, Mat<T> qkv, Mat<T> attn, Mat<T> lse);
+  AttentionRule attention_rule(int64_t layer) const {
+    return {config_.attention_scale, config_.attention_softcap, config_.layers[layer].window};
+  }
 
   int64_t memory_bytes() const { return arena_.bytes(); }
   const Arena::Parts& parts() const { return arena_.parts(); }
 
  private:
+  using Layer = typename WeightViews<T>::Layer;
+
   void lay_out();
   void lay_out_layer(LayerActivations<T>& layer);
   void layer_to_mid(int64_t l, const int32_t* positions, Adapters lora, const Attention& attention);
   void layer_mlp(int64_t l, Adapters lora);
-  using LoraPart = LoraLinear<T> Lora<T>::Layer::*;
-  void adapt(Adapters lora, int64_t l, LoraPart part, Mat<T> x, Mat<T> xa, Mat<T> y);
+  void layer_down(int64_t l, Adapters lora);
   void recompute_layer(int64_t l, const PackedBatch& batch, const Lora<T>* lora);
-  void backward_mlp(int64_t l, const Lora<T>* lora, WeightViews<T>* grads);
-  void backward_attention(int64_t l, const PackedBatch& batch, const Lora<T>* lora, WeightViews<T>* grads);
+  void backward_mlp(int64_t l, const Lora<T>* lora, Layer* grads);
+  void backward_attention(int64_t l, const PackedBatch& batch, const Lora<T>* lora, Layer* grads);
+  void rotate(int64_t l, Mat<T> qkv, const int32_t* positions, T direction);
+  // y = x W^T + bias, and what the adapters add, each to its own rows.
+  void linear(int64_t l, Projection projection, Adapters lora, Mat<T> x, Mat<T> y);
+  // dx = the gradient of x, unless dx is empty; adds to `grads` (null: frozen) and to the adapter's.
+  void linear_backward(int64_t l, Projection projection, const Lora<T>* lora, Mat<const T> x, Mat<const T> dy, Mat<T> dx, Layer* grads);
+  // Of what a branch added, given that of the sum: itself, or through the branch's norm into delta_.
+  Mat<const T> branch_gradient(Mat<const T> d, Mat<const T> branch, const T* norm_weight, const T* rstd, T* norm_grad);
   template <class F>
   void for_head_chunks(const PackedBatch& batch, F&& f);
 
   // The rows in use of a buffer; with its leading columns for the ranks of one fused layer.
   Mat<T> top(Mat<T> m) const { return m.row_range(0, tokens_); }
   Mat<T> top_ranks(Mat<T> m, const LoraLinear<T>& lora) const { return top(m).col_range(0, lora.ranks()); }
+  RmsNorm<T> norm_of(const T* weight) const { return {weight, static_cast<T>(config_.norm_offset), static_cast<T>(config_.rms_norm_eps)}; }
   LayerActivations<T>& acts(int64_t l) { return layers_[plan_.backward && !plan_.recompute ? l : 0]; }
   Mat<T> x(int64_t l) const { return top(x_[plan_.backward ? l : 0]); }
 
@@ -94,14 +110,13 @@ class Decoder {
   WeightViews<const T> weights_;
   DecoderPlan plan_;
   AttentionShape shape_;
-  T eps_, attention_scale_;
-  std::vector<T> rope_;
   int64_t tokens_ = 0;
   int64_t head_chunk_rows_ = 0;
 
   Arena arena_;
   std::vector<Mat<T>> x_;  // [layers + 1] inputs of the layers and the last output
   std::vector<LayerActivations<T>> layers_;
+  std::vector<Mat<T>> ropes_;  // a table for each of config_.ropes
   Mat<T> final_norm_;
   T* final_rstd_ = nullptr;
   Mat<T> delta_;           // [T, H] what a half layer adds; in the backward pass gradients of a norm's output

@@ -6,6 +6,7 @@ namespace concord {
 template <class T>
 void Decoder<T>::logits(Mat<const T> hidden, Mat<T> out) {
   ops::matmul_nt<T>(cpu_, T(1), hidden, weights_.head, T(0), out);
+  if (config_.final_softcap != 0) ops::soft_cap<T>(cpu_, static_cast<T>(config_.final_softcap), out);
 }
 
 // Gathers each chunk's hidden states and computes their logits; f(first row, hidden [C, H], logits [C, V]).
@@ -32,7 +33,7 @@ template <class T>
 void Decoder<T>::head_gradients(const PackedBatch& batch, const T* coef, T* logp, WeightViews<T>* grads) {
   ops::fill<T>(cpu_, T(0), top(delta_));
   for_head_chunks(batch, [&](int64_t begin, Mat<T> hidden_rows, Mat<T> chunk) {
-    ops::target_logps_and_gradient<T>(cpu_, chunk, batch.targets.data() + begin, coef + begin, logp + begin);
+    ops::target_logps_and_gradient<T>(cpu_, chunk, batch.targets.data() + begin, coef + begin, static_cast<T>(config_.final_softcap), logp + begin);
     if (grads) ops::matmul_tn<T>(cpu_, T(1), chunk, hidden_rows, T(1), grads->head);
     ops::matmul_nn<T>(cpu_, T(1), chunk, weights_.head, T(0), hidden_rows);
     ops::scatter_add_rows<T>(cpu_, hidden_rows, batch.rows.data() + begin, top(delta_));
@@ -45,7 +46,8 @@ template <class T>
 void Decoder<T>::head_unit_gradients(const PackedBatch& batch, T* logp) {
   const std::vector<T> ones(head_chunk_rows_, T(1));
   for_head_chunks(batch, [&](int64_t begin, Mat<T>, Mat<T> chunk) {
-    ops::target_logps_and_gradient<T>(cpu_, chunk, batch.targets.data() + begin, ones.data(), logp + begin);
+    ops::target_logps_and_gradient<T>(cpu_, chunk, batch.targets.data() + begin, ones.data(), static_cast<T>(config_.final_softcap),
+                                      logp + begin);
     ops::matmul_nn<T>(cpu_, T(1), chunk, weights_.head, T(0), unit_.row_range(begin, begin + chunk.rows));
   });
 }

@@ -23,16 +23,32 @@ struct WeightLayout {
 };
 WeightLayout weight_layout(const ModelConfig& config);
 
-// Views into a buffer of that layout: of values or of gradients. H hidden, I intermediate, Q and K query and key columns.
+// A linear layer of all modules that read the same input, one below another.
+template <class T>
+struct Linear {
+  Mat<T> weight;      // [out, in]
+  T* bias = nullptr;  // [out]; null where the model has none
+};
+
+// Views into a buffer of that layout: of values or of gradients. H hidden, I intermediate, Q and K query and key columns,
+// D head dimension. A norm that the model does not have is null.
 template <class T>
 struct WeightViews {
   struct Layer {
-    T* input_norm = nullptr;  // [H]
-    Mat<T> qkv;               // [Q + 2K, H]
-    Mat<T> o;                 // [H, Q]
-    T* post_norm = nullptr;   // [H]
-    Mat<T> gate_up;           // [2I, H]
-    Mat<T> down;              // [H, I]
+    T* pre_attention_norm = nullptr;   // [H]
+    T* post_attention_norm = nullptr;  // [H]
+    T* pre_mlp_norm = nullptr;         // [H]
+    T* post_mlp_norm = nullptr;        // [H]
+    T *query_norm = nullptr, *key_norm = nullptr;  // [D]
+    Linear<T> qkv;                     // [Q + 2K, H]
+    Linear<T> o;                       // [H, Q]
+    Linear<T> gate_up;                 // [2I, H]
+    Linear<T> down;                    // [H, I]
+
+    Linear<T>& of(Projection projection) {
+      Linear<T>* const all[] = {&qkv, &o, &gate_up, &down};
+      return *all[static_cast<int>(projection)];
+    }
   };
   Mat<T> embed;  // [V, H]
   std::vector<Layer> layers;
@@ -45,9 +61,6 @@ WeightViews<T> weight_views(const ModelConfig& config, T* base);
 // Reads every weight into one flat buffer, in the layout's order.
 template <class T>
 std::vector<T> load_weights(const CheckpointDir& dir);
-
-// Refuses what this decoder does not compute, naming the key of config.json.
-void check_decoder_supports(const ModelConfig& config);
 
 inline AttentionShape attention_shape(const ModelConfig& c) {
   return {c.num_attention_heads, c.num_key_value_heads, c.head_dim};

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 
+#include "ops/activation.h"
 #include "ops/cpu/threads.h"
 
 namespace concord {
@@ -50,6 +51,21 @@ struct AttentionShape {
   int64_t qkv_cols() const { return q_cols() + 2 * kv_cols(); }
 };
 
+// How scores are made of queries and keys: scale q k^T, then cap tanh(score / cap) where softcap is not 0, over the last
+// `window` keys (the query's own included) where that is not 0.
+struct AttentionRule {
+  double scale = 1;
+  double softcap = 0;
+  int64_t window = 0;
+};
+
+// A root mean square norm: y = x rstd (offset + weight), rstd = 1/sqrt(mean(x^2) + eps).
+template <class T>
+struct RmsNorm {
+  const T* weight = nullptr;
+  T offset = 0, eps = 0;
+};
+
 // What one sequence sees of two caches of keys and values, rows [k | v]: its prompt's rows, which others may share, and
 // its own.
 struct CachedSegment {
@@ -71,58 +87,79 @@ void matmul_nn(Cpu&, T alpha, Mat<const T> y, Mat<const T> w, T beta, Mat<T> x);
 template <class T>
 void matmul_tn(Cpu&, T alpha, Mat<const T> y, Mat<const T> x, T beta, Mat<T> w);
 
-// x[t,:] = table[tokens[t],:]
+// y[t,:] = row
 template <class T>
-void embedding(Cpu&, Mat<const T> table, const int32_t* tokens, Mat<T> x);
-// dtable[tokens[t],:] += dx[t,:]
+void fill_rows(Cpu&, const T* row, Mat<T> y);
+// sum[i] += sum over t of y[t,i]: the gradient of a bias.
 template <class T>
-void embedding_backward(Cpu&, Mat<const T> dx, const int32_t* tokens, Mat<T> dtable);
+void add_row_sums(Cpu&, Mat<const T> y, T* sum);
 
-// y = x * rstd * w with rstd[t] = 1/sqrt(mean(x[t]^2) + eps)      (Zhang & Sennrich 2019)
+// x[t,:] = scale table[tokens[t],:]
 template <class T>
-void rms_norm(Cpu&, Mat<const T> x, const T* w, T eps, Mat<T> y, T* rstd);
-// x += delta, then as rms_norm: the residual add and the norm that follows it in one pass.
+void embedding(Cpu&, Mat<const T> table, const int32_t* tokens, T scale, Mat<T> x);
+// dtable[tokens[t],:] += scale dx[t,:]
 template <class T>
-void add_rms_norm(Cpu&, Mat<const T> x, Mat<const T> delta, Mat<T> sum, const T* w, T eps, Mat<T> y, T* rstd);
+void embedding_backward(Cpu&, Mat<const T> dx, const int32_t* tokens, T scale, Mat<T> dtable);
+
+// Writes y and rstd[t]                                              (Zhang & Sennrich 2019)
+template <class T>
+void rms_norm(Cpu&, Mat<const T> x, RmsNorm<T>, Mat<T> y, T* rstd);
+// sum = x + delta, then as rms_norm: the residual add and the norm that follows it in one pass.
+template <class T>
+void add_rms_norm(Cpu&, Mat<const T> x, Mat<const T> delta, Mat<T> sum, RmsNorm<T>, Mat<T> y, T* rstd);
 // dx += gradient of rms_norm; dw += its gradient where dw is not null.
 template <class T>
-void rms_norm_backward(Cpu&, Mat<const T> x, const T* w, const T* rstd, Mat<const T> dy, Mat<T> dx, T* dw);
+void rms_norm_backward(Cpu&, Mat<const T> x, RmsNorm<T>, const T* rstd, Mat<const T> dy, Mat<T> dx, T* dw);
 
-// Rotates the q and k columns of qkv in place by the angle of each row's position; table [positions, head_dim] holds
-// head_dim/2 cosines, then head_dim/2 sines. `direction` -1 rotates back, which is the gradient.
+// Norms every head's query and key in place, over head_dim (Dehghani et al. 2023); v stays. Keeps what was there in
+// raw [T, q_cols + kv_cols] and rstd [T, heads + kv_heads].
+template <class T>
+void head_norms(Cpu&, Mat<T> qkv, AttentionShape, RmsNorm<T> query, RmsNorm<T> key, Mat<T> raw, Mat<T> rstd);
+// Replaces dqkv by the gradient of what head_norms was given; dquery, dkey += those of the weights where not null.
+template <class T>
+void head_norms_backward(Cpu&, Mat<const T> raw, AttentionShape, RmsNorm<T> query, RmsNorm<T> key, Mat<const T> rstd, Mat<T> dqkv,
+                         T* dquery, T* dkey);
+
+// Rotates the first R = table.cols elements of every head's q and k in place by the angle of each row's position; a row of
+// the table holds R/2 cosines, then R/2 sines. `direction` -1 rotates back, which is the gradient.
 template <class T>
 void rope(Cpu&, Mat<T> qkv, AttentionShape, const int32_t* positions, Mat<const T> table, T direction);
 
-// out[t, h*d..] = softmax(scale q k^T) v over the keys a segment sees; lse[t, h] = log of the softmax's denominator.
+// out[t, h*d..] = softmax(scores) v over the keys a segment sees; lse[t, h] = log of the softmax's denominator.
 template <class T>
-void attention(Cpu&, Mat<const T> qkv, AttentionShape, T scale, std::span<const AttentionSegment>,
+void attention(Cpu&, Mat<const T> qkv, AttentionShape, AttentionRule, std::span<const AttentionSegment>,
                std::span<const AttentionGroup>, Mat<T> out, Mat<T> lse, Mat<T> scratch);
 // dqkv = gradient of attention, all columns written.
 template <class T>
-void attention_backward(Cpu&, Mat<const T> qkv, AttentionShape, T scale, std::span<const AttentionSegment>,
+void attention_backward(Cpu&, Mat<const T> qkv, AttentionShape, AttentionRule, std::span<const AttentionSegment>,
                         std::span<const AttentionGroup>, Mat<const T> out, Mat<const T> lse, Mat<const T> dout,
                         Mat<T> dqkv, Mat<T> scratch);
 // Elements of scratch that one worker needs, for the longest list of keys any segment of the batch sees.
 int64_t attention_scratch_elements(int64_t keys_max);
 
-// One query row per sequence: out[s, h*d..] = softmax(scale q k^T) v over segments[s] of the caches [rows, 2 kv_cols].
+// One query row per sequence: out[s, h*d..] = softmax(scores) v over segments[s] of the caches [rows, 2 kv_cols].
 template <class T>
-void cached_attention(Cpu&, Mat<const T> qkv, AttentionShape, T scale, Mat<const T> prompt_cache, Mat<const T> own_cache,
-                      std::span<const CachedSegment>, Mat<T> out);
+void cached_attention(Cpu&, Mat<const T> qkv, AttentionShape, AttentionRule, Mat<const T> prompt_cache,
+                      Mat<const T> own_cache, std::span<const CachedSegment>, Mat<T> out);
 
-// act = silu(gate) * up, with gate_up [T, 2I] = [gate | up]        (Shazeer 2020)
+// act = f(gate) * up, with gate_up [T, 2I] = [gate | up]           (Shazeer 2020)
 template <class T>
-void swiglu(Cpu&, Mat<const T> gate_up, Mat<T> act);
+void gated_activation(Cpu&, Activation f, Mat<const T> gate_up, Mat<T> act);
 // Replaces gate_up by its gradient, given dact.
 template <class T>
-void swiglu_backward(Cpu&, Mat<const T> dact, Mat<T> gate_up);
+void gated_activation_backward(Cpu&, Activation f, Mat<const T> dact, Mat<T> gate_up);
+
+// x = cap tanh(x / cap)                                             (Gemma Team 2024, section 2)
+template <class T>
+void soft_cap(Cpu&, T cap, Mat<T> x);
 
 // logp[r] = logits[r, targets[r]] - logsumexp(logits[r]).
 template <class T>
 void target_logps(Cpu&, Mat<const T> logits, const int32_t* targets, T* logp);
-// The same, and logits[r] becomes coef[r] * d logp[r] / d logits[r] = coef[r] * (onehot(target) - softmax).
+// The same, and logits[r] becomes coef[r] * d logp[r] / d logits[r] = coef[r] * (onehot(target) - softmax), times the
+// derivative of soft_cap where the logits went through it (softcap not 0).
 template <class T>
-void target_logps_and_gradient(Cpu&, Mat<T> logits, const int32_t* targets, const T* coef, T* logp);
+void target_logps_and_gradient(Cpu&, Mat<T> logits, const int32_t* targets, const T* coef, T softcap, T* logp);
 
 // y[r,:] = x[rows[r],:]
 template <class T>

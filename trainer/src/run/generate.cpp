@@ -1,7 +1,6 @@
 // concord-trainer generate: K samples of every group's prompt. Prompts of several groups go through the model together,
 // once each; then all their samples advance together, a token at a time, reading their prompt's keys and values.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <numeric>
 
@@ -182,7 +181,7 @@ std::vector<Sample> Generation::prefill(Decoder<float>& decoder, KvCache<float>&
   std::vector<int64_t> rows(batch.n_tokens());
   std::iota(rows.begin(), rows.end(), int64_t{0});
   decoder.forward(batch.tokens, batch.positions, adapters(batch.n_tokens()), [&](int64_t layer, Mat<float> qkv, Mat<float> attn, Mat<float> lse) {
-    decoder.attend(batch, qkv, attn, lse);
+    decoder.attend(layer, batch, qkv, attn, lse);
     cache.keep(qkv, rows, cache.prompt(layer));
   });
 
@@ -220,10 +219,9 @@ void Generation::advance(Decoder<float>& decoder, KvCache<float>& cache, std::ve
     segments.push_back({sample->prompt.prompt_begin, sample->prompt.prompt_end, own, row + 1});
   }
   const AttentionShape shape = attention_shape(model_.config);
-  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape.head_dim)));
   decoder.forward(tokens, positions, adapters(static_cast<int64_t>(tokens.size())), [&](int64_t layer, Mat<float> qkv, Mat<float> attn, Mat<float>) {
     cache.keep(qkv, rows, cache.own(layer));
-    ops::cached_attention<float>(cpu_, qkv, shape, scale, cache.prompt(layer), cache.own(layer), segments, attn);
+    ops::cached_attention<float>(cpu_, qkv, shape, decoder.attention_rule(layer), cache.prompt(layer), cache.own(layer), segments, attn);
   });
   sample(decoder, decoder.hidden(), live);
 }

@@ -17,11 +17,11 @@ double normal(Random& random) {
   return radius * std::cos(2 * std::numbers::pi * random.uniform());
 }
 
-// transformers' start: norms 1, biases 0, everything else N(0, initializer_range).
+// transformers' start: norms scale by 1, biases 0, everything else N(0, initializer_range).
 std::vector<float> initial_values(const TensorSpec& spec, const ModelConfig& config, Random& random) {
   size_t count = 1;
   for (const int64_t dim : spec.shape) count *= static_cast<size_t>(dim);
-  if (spec.name.ends_with("norm.weight")) return std::vector<float>(count, 1);
+  if (spec.name.ends_with("norm.weight")) return std::vector<float>(count, static_cast<float>(1 - config.norm_offset));
   std::vector<float> values(count, 0);
   if (spec.name.ends_with(".bias")) return values;
   for (float& v : values) v = static_cast<float>(config.initializer_range * normal(random));

@@ -72,7 +72,6 @@ int run_inspect(const std::string& model, const std::string& job_file) {
   if (!job_file.empty()) {
     const Job job = read_job(job_file);
     check_same_model(job, model);
-    check_decoder_supports(checkpoint.config);
     append_job(out, job, checkpoint.config, parameters);
   }
   std::printf("%s\n", to_text(out).c_str());

@@ -7,7 +7,6 @@ namespace concord {
 LoadedModel load_model(const std::string& dir, const std::string& adapter) {
   LoadedModel model;
   const CheckpointDir checkpoint = open_checkpoint(dir);
-  check_decoder_supports(checkpoint.config);
   model.config = checkpoint.config;
   model.weights = load_weights<float>(checkpoint);
   if (!adapter.empty()) model.adapter = make_lora<float>(model.config, read_adapter(adapter, model.config), false);

@@ -49,7 +49,6 @@ void copy_moment(const SafetensorsFile& file, const char* name, std::vector<floa
 
 TrainedModel::TrainedModel(const Job& job) {
   const CheckpointDir dir = open_checkpoint(job.model_name_or_path);
-  check_decoder_supports(dir.config);
   config = dir.config;
   config_json = dir.config_json;
   layout = weight_layout(config);

@@ -32,20 +32,28 @@ HeadView<T> head_of(Mat<T> qkv, const AttentionShape& shape, int64_t head) {
 }
 
 // A block of query rows: rows [begin, end), which see `prefix` keys from prefix_begin on and then rows
-// [segment_begin, end) of their own segment, the last of them only by the last query.
+// [segment_begin, end) of their own segment, the last of them only by the last query. A row sees keys [first, visible).
 struct Block {
   int64_t begin, end, prefix_begin, prefix, segment_begin;
   int64_t rows() const { return end - begin; }
   int64_t own() const { return end - segment_begin; }
   int64_t keys() const { return prefix + own(); }
   int64_t visible(int64_t row) const { return prefix + (begin + row - segment_begin) + 1; }
+  int64_t first(int64_t row, int64_t window) const { return window > 0 ? std::max<int64_t>(0, visible(row) - window) : 0; }
+
+  // Without the keys that lie before every row's window.
+  Block in_window(int64_t window) const {
+    const int64_t skip = first(0, window), of_prefix = std::min(skip, prefix);
+    return {begin, end, prefix_begin + of_prefix, prefix - of_prefix, segment_begin + skip - of_prefix};
+  }
 };
 
 template <class F>
-void for_each_block(const AttentionSegment& segment, F&& f) {
+void for_each_block(const AttentionSegment& segment, int64_t window, F&& f) {
   for (int64_t begin = segment.begin; begin < segment.end; begin += kQueryRows) {
-    f(Block{begin, std::min<int64_t>(begin + kQueryRows, segment.end), segment.prefix_begin,
-            segment.prefix_end - segment.prefix_begin, segment.begin});
+    const Block block{begin, std::min<int64_t>(begin + kQueryRows, segment.end), segment.prefix_begin,
+                      segment.prefix_end - segment.prefix_begin, segment.begin};
+    f(block.in_window(window));
   }
 }
 
@@ -84,45 +92,64 @@ void add_to_keys(const Block& b, const T* y, const T* x, int64_t x_stride, T* dc
 }
 
 template <class T>
-void forward_block(const Block& b, HeadView<const T> h, T scale, T* scores, Mat<T> out, T* lse, int64_t lse_stride) {
-  times_keys(b, scale, h.q + b.begin * h.stride, h.stride, h.k, h.stride, h.dim, scores);
+void forward_block(const Block& b, HeadView<const T> h, const AttentionRule& rule, T* scores, Mat<T> out, T* lse, int64_t lse_stride) {
+  times_keys(b, T(rule.scale), h.q + b.begin * h.stride, h.stride, h.k, h.stride, h.dim, scores);
   for (int64_t row = 0; row < b.rows(); row++) {
     T* s = scores + row * b.keys();
-    const int64_t visible = b.visible(row);
-    const T top = max_of(s, visible);
-    const T sum = exp_and_sum(s, top, visible);
+    const int64_t first = b.first(row, rule.window), visible = b.visible(row);
+    if (rule.softcap != 0) soft_cap_row(s + first, T(rule.softcap), visible - first);
+    const T top = max_of(s + first, visible - first);
+    const T sum = exp_and_sum(s + first, top, visible - first);
     const T inverse = T(1) / sum;
 #pragma omp simd
-    for (int64_t i = 0; i < visible; i++) s[i] *= inverse;
+    for (int64_t i = first; i < visible; i++) s[i] *= inverse;
+    std::fill(s, s + first, T(0));
     std::fill(s + visible, s + b.keys(), T(0));
     lse[(b.begin + row) * lse_stride] = top + std::log(sum);
   }
   times_values(b, scores, h.v, h.stride, h.dim, out.row(b.begin), out.stride);
 }
 
+// One row's scores s become probabilities and dp becomes the gradient of the product of query and key: with c = s, or
+// cap tanh(s / cap) whose derivative is 1 - (c / cap)^2, p = exp(c - lse) and ds = scale p (dp - d) dc/ds.
+template <class T>
+void row_backward(const AttentionRule& rule, T lse, T d, int64_t n, T* s, T* dp) {
+  const T scale = T(rule.scale);
+  if (rule.softcap == 0) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+      s[i] = fast_exp(s[i] - lse);
+      dp[i] = scale * s[i] * (dp[i] - d);
+    }
+    return;
+  }
+  const T cap = T(rule.softcap), inverse = T(1) / cap;
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) {
+    const T t = fast_tanh(s[i] * inverse);
+    s[i] = fast_exp(cap * t - lse);
+    dp[i] = scale * s[i] * (dp[i] - d) * (T(1) - t * t);
+  }
+}
+
 // With P the probabilities and D = rowsum(dO O): dV += P^T dO, dS = P (dO V^T - D), dQ = scale dS K, dK += scale dS^T Q.
 template <class T>
-void backward_block(const Block& b, HeadView<const T> h, HeadView<T> dh, T scale, Mat<const T> out, Mat<const T> dout,
+void backward_block(const Block& b, HeadView<const T> h, HeadView<T> dh, const AttentionRule& rule, Mat<const T> out, Mat<const T> dout,
                     const T* lse, int64_t lse_stride, T* p, T* ds) {
   const T* q = h.q + b.begin * h.stride;
-  times_keys(b, scale, q, h.stride, h.k, h.stride, h.dim, p);
-  for (int64_t row = 0; row < b.rows(); row++) {
-    T* s = p + row * b.keys();
-    const int64_t visible = b.visible(row);
-    const T shift = lse[(b.begin + row) * lse_stride];
-#pragma omp simd
-    for (int64_t i = 0; i < visible; i++) s[i] = fast_exp(s[i] - shift);
-    std::fill(s + visible, s + b.keys(), T(0));
-  }
-  add_to_keys(b, p, dout.row(b.begin), dout.stride, dh.v, dh.stride, h.dim);
+  times_keys(b, T(rule.scale), q, h.stride, h.k, h.stride, h.dim, p);
   times_keys(b, T(1), dout.row(b.begin), dout.stride, h.v, h.stride, h.dim, ds);
   for (int64_t row = 0; row < b.rows(); row++) {
+    const int64_t first = b.first(row, rule.window), visible = b.visible(row);
     const T d = dot(dout.row(b.begin + row), out.row(b.begin + row), h.dim);
-    const T* s = p + row * b.keys();
-    T* g = ds + row * b.keys();
-#pragma omp simd
-    for (int64_t i = 0; i < b.keys(); i++) g[i] = scale * s[i] * (g[i] - d);
+    T *s = p + row * b.keys(), *g = ds + row * b.keys();
+    row_backward(rule, lse[(b.begin + row) * lse_stride], d, visible - first, s + first, g + first);
+    for (T* values : {s, g}) {
+      std::fill(values, values + first, T(0));
+      std::fill(values + visible, values + b.keys(), T(0));
+    }
   }
+  add_to_keys(b, p, dout.row(b.begin), dout.stride, dh.v, dh.stride, h.dim);
   times_values(b, ds, h.k, h.stride, h.dim, dh.q + b.begin * dh.stride, dh.stride);
   add_to_keys(b, ds, q, h.stride, dh.k, dh.stride, h.dim);
 }
@@ -132,7 +159,7 @@ void backward_block(const Block& b, HeadView<const T> h, HeadView<T> dh, T scale
 int64_t attention_scratch_elements(int64_t keys_max) { return 2 * kQueryRows * keys_max; }
 
 template <class T>
-void attention(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, T scale, std::span<const AttentionSegment> segments,
+void attention(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, AttentionRule rule, std::span<const AttentionSegment> segments,
                std::span<const AttentionGroup> groups, Mat<T> out, Mat<T> lse, Mat<T> scratch) {
   cpu.for_each(static_cast<int64_t>(groups.size()) * shape.heads, [&](int64_t task, int worker) {
     const AttentionGroup group = groups[task / shape.heads];
@@ -140,15 +167,15 @@ void attention(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, T scale, std::s
     const HeadView<const T> view = head_of(qkv, shape, head);
     const Mat<T> head_out = out.col_range(head * shape.head_dim, (head + 1) * shape.head_dim);
     for (int32_t s = group.first; s < group.last; s++) {
-      for_each_block(segments[s], [&](const Block& b) {
-        forward_block(b, view, scale, scratch.row(worker), head_out, lse.data + head, lse.stride);
+      for_each_block(segments[s], rule.window, [&](const Block& b) {
+        forward_block(b, view, rule, scratch.row(worker), head_out, lse.data + head, lse.stride);
       });
     }
   });
 }
 
 template <class T>
-void attention_backward(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, T scale,
+void attention_backward(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, AttentionRule rule,
                         std::span<const AttentionSegment> segments, std::span<const AttentionGroup> groups,
                         Mat<const T> out, Mat<const T> lse, Mat<const T> dout, Mat<T> dqkv, Mat<T> scratch) {
   fill(cpu, T(0), dqkv.col_range(shape.q_cols(), shape.qkv_cols()));
@@ -163,8 +190,8 @@ void attention_backward(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, T scal
       const HeadView<T> dview = head_of(dqkv, shape, head);
       const int64_t begin = head * shape.head_dim, end = begin + shape.head_dim;
       for (int32_t s = group.first; s < group.last; s++) {
-        for_each_block(segments[s], [&](const Block& b) {
-          backward_block(b, view, dview, scale, out.col_range(begin, end), dout.col_range(begin, end), lse.data + head,
+        for_each_block(segments[s], rule.window, [&](const Block& b) {
+          backward_block(b, view, dview, rule, out.col_range(begin, end), dout.col_range(begin, end), lse.data + head,
                          lse.stride, p, ds);
         });
       }
@@ -173,9 +200,9 @@ void attention_backward(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, T scal
 }
 
 #define CONCORD_INSTANTIATE(T)                                                                                        \
-  template void attention<T>(Cpu&, Mat<const T>, AttentionShape, T, std::span<const AttentionSegment>,                \
+  template void attention<T>(Cpu&, Mat<const T>, AttentionShape, AttentionRule, std::span<const AttentionSegment>,                \
                              std::span<const AttentionGroup>, Mat<T>, Mat<T>, Mat<T>);                                \
-  template void attention_backward<T>(Cpu&, Mat<const T>, AttentionShape, T, std::span<const AttentionSegment>,       \
+  template void attention_backward<T>(Cpu&, Mat<const T>, AttentionShape, AttentionRule, std::span<const AttentionSegment>,       \
                                       std::span<const AttentionGroup>, Mat<const T>, Mat<const T>, Mat<const T>,      \
                                       Mat<T>, Mat<T>);
 CONCORD_INSTANTIATE(float)

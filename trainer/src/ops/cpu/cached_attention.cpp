@@ -9,6 +9,17 @@
 namespace concord::ops {
 namespace {
 
+int64_t keys_of(const CachedSegment& s) { return s.prompt_end - s.prompt_begin + s.own_end - s.own_begin; }
+
+// The last `window` of the keys that a segment sees; all where window is 0.
+CachedSegment in_window(CachedSegment s, int64_t window) {
+  const int64_t skip = window > 0 ? std::max<int64_t>(0, keys_of(s) - window) : 0;
+  const int64_t of_prompt = std::min(skip, s.prompt_end - s.prompt_begin);
+  s.prompt_begin += of_prompt;
+  s.own_begin += skip - of_prompt;
+  return s;
+}
+
 // Calls f(key, value, i) for the i-th key that a segment sees, in order.
 template <class T, class F>
 void for_each_key(const CachedSegment& s, Mat<const T> prompt, Mat<const T> own, int64_t column, int64_t kv_cols, F&& f) {
@@ -23,13 +34,14 @@ void for_each_key(const CachedSegment& s, Mat<const T> prompt, Mat<const T> own,
 }  // namespace
 
 template <class T>
-void cached_attention(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, T scale, Mat<const T> prompt_cache,
+void cached_attention(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, AttentionRule rule, Mat<const T> prompt_cache,
                       Mat<const T> own_cache, std::span<const CachedSegment> segments, Mat<T> out) {
+  const T scale = T(rule.scale), cap = T(rule.softcap);
   const int64_t d = shape.head_dim, kv_cols = shape.kv_cols(), heads_per_kv = shape.heads / shape.kv_heads;
   cpu.for_each(static_cast<int64_t>(segments.size()) * shape.kv_heads, [&](int64_t task, int) {
     const int64_t s = task / shape.kv_heads, kv = task % shape.kv_heads;
-    const CachedSegment& segment = segments[s];
-    const int64_t keys = segment.prompt_end - segment.prompt_begin + segment.own_end - segment.own_begin;
+    const CachedSegment segment = in_window(segments[s], rule.window);
+    const int64_t keys = keys_of(segment);
     thread_local std::vector<T> scores;  // [heads_per_kv, keys]
     scores.resize(heads_per_kv * keys);
     const T* q = qkv.row(s) + kv * heads_per_kv * d;
@@ -39,6 +51,7 @@ void cached_attention(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, T scale,
     });
     for (int64_t h = 0; h < heads_per_kv; h++) {
       T* row = scores.data() + h * keys;
+      if (cap != 0) soft_cap_row(row, cap, keys);
       const T sum = exp_and_sum(row, max_of(row, keys), keys);
       for (int64_t i = 0; i < keys; i++) row[i] /= sum;
     }
@@ -49,9 +62,9 @@ void cached_attention(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, T scale,
   });
 }
 
-template void cached_attention<float>(Cpu&, Mat<const float>, AttentionShape, float, Mat<const float>, Mat<const float>,
+template void cached_attention<float>(Cpu&, Mat<const float>, AttentionShape, AttentionRule, Mat<const float>, Mat<const float>,
                                       std::span<const CachedSegment>, Mat<float>);
-template void cached_attention<double>(Cpu&, Mat<const double>, AttentionShape, double, Mat<const double>, Mat<const double>,
+template void cached_attention<double>(Cpu&, Mat<const double>, AttentionShape, AttentionRule, Mat<const double>, Mat<const double>,
                                        std::span<const CachedSegment>, Mat<double>);
 
 }  // namespace concord::ops

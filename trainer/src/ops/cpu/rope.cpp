@@ -1,12 +1,12 @@
-// Rotary positions (Su et al. 2021) in the half-split layout of Hugging Face checkpoints: element i of a head is paired
-// with element i + head_dim/2.
+// Rotary positions (Su et al. 2021) in the half-split layout of Hugging Face checkpoints: element i of the R elements that
+// turn is paired with element i + R/2.
 #include "ops/ops.h"
 
 namespace concord::ops {
 
 template <class T>
 void rope(Cpu& cpu, Mat<T> qkv, AttentionShape shape, const int32_t* positions, Mat<const T> table, T direction) {
-  const int64_t half = shape.head_dim / 2;
+  const int64_t half = table.cols / 2;
   const int64_t rotated_heads = shape.heads + shape.kv_heads;
   cpu.for_ranges(qkv.rows, 64, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {

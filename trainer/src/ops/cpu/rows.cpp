@@ -1,4 +1,4 @@
-// Moving, scaling and adding whole rows: embedding lookup, gather and scatter around the head, fill and add.
+// Moving, scaling and adding whole rows: embedding lookup, biases, gather and scatter around the head, fill and add.
 #include <algorithm>
 
 #include "ops/cpu/simd.h"
@@ -28,13 +28,36 @@ void scatter_add_rows(Cpu& cpu, Mat<const T> y, const int32_t* rows, Mat<T> x) {
 }
 
 template <class T>
-void embedding(Cpu& cpu, Mat<const T> table, const int32_t* tokens, Mat<T> x) {
-  gather_rows(cpu, table, tokens, x);
+void embedding(Cpu& cpu, Mat<const T> table, const int32_t* tokens, T scale, Mat<T> x) {
+  cpu.for_ranges(x.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; t++) {
+      const T* from = table.row(tokens[t]);
+      T* to = x.row(t);
+#pragma omp simd
+      for (int64_t i = 0; i < x.cols; i++) to[i] = scale * from[i];
+    }
+  });
 }
 
 template <class T>
-void embedding_backward(Cpu& cpu, Mat<const T> dx, const int32_t* tokens, Mat<T> dtable) {
-  scatter_add_rows(cpu, dx, tokens, dtable);
+void embedding_backward(Cpu& cpu, Mat<const T> dx, const int32_t* tokens, T scale, Mat<T> dtable) {
+  cpu.for_ranges(dtable.cols, kColsPerPiece, [&](int64_t begin, int64_t end) {
+    for (int64_t t = 0; t < dx.rows; t++) axpy(scale, dx.row(t) + begin, dtable.row(tokens[t]) + begin, end - begin);
+  });
+}
+
+template <class T>
+void fill_rows(Cpu& cpu, const T* row, Mat<T> y) {
+  cpu.for_ranges(y.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; t++) std::copy_n(row, y.cols, y.row(t));
+  });
+}
+
+template <class T>
+void add_row_sums(Cpu& cpu, Mat<const T> y, T* sum) {
+  cpu.for_ranges(y.cols, kColsPerPiece, [&](int64_t begin, int64_t end) {
+    for (int64_t t = 0; t < y.rows; t++) axpy(T(1), y.row(t) + begin, sum + begin, end - begin);
+  });
 }
 
 template <class T>
@@ -65,8 +88,10 @@ void add(Cpu& cpu, Mat<const T> x, Mat<T> y) {
 #define CONCORD_INSTANTIATE(T)                                                   \
   template void gather_rows<T>(Cpu&, Mat<const T>, const int32_t*, Mat<T>);      \
   template void scatter_add_rows<T>(Cpu&, Mat<const T>, const int32_t*, Mat<T>); \
-  template void embedding<T>(Cpu&, Mat<const T>, const int32_t*, Mat<T>);        \
-  template void embedding_backward<T>(Cpu&, Mat<const T>, const int32_t*, Mat<T>); \
+  template void embedding<T>(Cpu&, Mat<const T>, const int32_t*, T, Mat<T>);     \
+  template void embedding_backward<T>(Cpu&, Mat<const T>, const int32_t*, T, Mat<T>); \
+  template void fill_rows<T>(Cpu&, const T*, Mat<T>);                            \
+  template void add_row_sums<T>(Cpu&, Mat<const T>, T*);                         \
   template void scale_rows<T>(Cpu&, const T*, Mat<T>);                           \
   template void fill<T>(Cpu&, T, Mat<T>);                                        \
   template void add<T>(Cpu&, Mat<const T>, Mat<T>);

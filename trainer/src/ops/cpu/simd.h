@@ -33,6 +33,21 @@ inline T sigmoid(T x) {
   return T(1) / (T(1) + fast_exp(-x));
 }
 
+inline double fast_tanh(double x) { return std::tanh(x); }
+
+// Cephes' tanhf (Moshier): an odd polynomial below 0.625, 1 - 2/(exp(2x) + 1) above.
+inline float fast_tanh(float x) {
+  const float z = x * x;
+  float p = -5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  const float near = p * z * x + x, magnitude = x < 0 ? -x : x;
+  const float far = 1.0f - 2.0f / (fast_exp(2.0f * magnitude) + 1.0f);
+  return magnitude < 0.625f ? near : (x < 0 ? -far : far);
+}
+
 template <class T>
 inline T dot(const T* a, const T* b, int64_t n) {
   T sum = 0;
@@ -54,6 +69,14 @@ inline T max_of(const T* x, int64_t n) {
 #pragma omp simd reduction(max : best)
   for (int64_t i = 0; i < n; i++) best = x[i] > best ? x[i] : best;
   return best;
+}
+
+// x = cap tanh(x / cap)
+template <class T>
+inline void soft_cap_row(T* x, T cap, int64_t n) {
+  const T inverse = T(1) / cap;
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) x[i] = cap * fast_tanh(x[i] * inverse);
 }
 
 // x = exp(x - shift); returns the sum.

@@ -39,7 +39,8 @@ void target_logps(Cpu& cpu, Mat<const T> logits, const int32_t* targets, T* logp
 }
 
 template <class T>
-void target_logps_and_gradient(Cpu& cpu, Mat<T> logits, const int32_t* targets, const T* coef, T* logp) {
+void target_logps_and_gradient(Cpu& cpu, Mat<T> logits, const int32_t* targets, const T* coef, T softcap, T* logp) {
+  const T inverse = softcap == 0 ? T(0) : T(1) / softcap;
   cpu.for_ranges(logits.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       T* row = logits.row(r);
@@ -47,17 +48,21 @@ void target_logps_and_gradient(Cpu& cpu, Mat<T> logits, const int32_t* targets, 
       const T top = max_of(row, n);
       const double log_sum = std::log(sum_of_exp<T>(row, top, n));
       logp[r] = T(double(row[targets[r]] - top) - log_sum);
-      const T lse = T(double(top) + log_sum), c = coef[r];
+      const T lse = T(double(top) + log_sum), c = coef[r], t = row[targets[r]] * inverse;
+      // d (cap tanh(x / cap)) / dx = 1 - tanh^2, and the tanh is the capped logit over the cap; 1 where there is no cap.
 #pragma omp simd
-      for (int64_t i = 0; i < n; i++) row[i] = -c * fast_exp(row[i] - lse);
-      row[targets[r]] += c;
+      for (int64_t i = 0; i < n; i++) {
+        const T tanh = row[i] * inverse;
+        row[i] = -c * fast_exp(row[i] - lse) * (T(1) - tanh * tanh);
+      }
+      row[targets[r]] += c * (T(1) - t * t);
     }
   });
 }
 
 #define CONCORD_INSTANTIATE(T)                                                    \
   template void target_logps<T>(Cpu&, Mat<const T>, const int32_t*, T*);          \
-  template void target_logps_and_gradient<T>(Cpu&, Mat<T>, const int32_t*, const T*, T*);
+  template void target_logps_and_gradient<T>(Cpu&, Mat<T>, const int32_t*, const T*, T, T*);
 CONCORD_INSTANTIATE(float)
 CONCORD_INSTANTIATE(double)
 #undef CONCORD_INSTANTIATE
