@@ -12,6 +12,8 @@ export default defineConfig({
     sveltekit()
   ],
   worker: { format: 'es' },
+  // Only the preview's worker imports these; found when it first starts, they would make Vite reload the page under it.
+  optimizeDeps: { include: ['onnxruntime-web/wasm', '@huggingface/jinja', '@huggingface/tokenizers'] },
   // Small fonts would stand in the styles as data: addresses, which the content policy refuses.
   build: { target: 'es2022', assetsInlineLimit: 0 }
 });

@@ -14,11 +14,12 @@ try {
   const config = readConfig(process.env);
   app = await createApp(config, lostDatabase);
   handOver(app);
+  // Vite's socket goes through the same port: another would be another origin, which the content policy refuses.
+  const server = createHttp(app, (request, response) => vite.middlewares(request, response));
   const vite = await createVite({
-    server: { middlewareMode: true, hmr: { port: config.port + 1 } },
+    server: { middlewareMode: true, hmr: { server } },
     appType: 'custom'
   });
-  const server = createHttp(app, vite.middlewares);
   closeOnSignal(server, app, () => vite.close());
   await listen(server, config);
   console.log(`\n  Concord (development): ${config.origin}\n`);
