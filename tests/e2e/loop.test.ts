@@ -1,0 +1,300 @@
+import { readFile } from 'node:fs/promises';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { realServer, type RealServer } from '../real-server.ts';
+import { barriers, openBrowser, overhang, PASSWORD, person, picture, type Person } from './people.ts';
+
+/*
+ * One newcomer's first hour, in order: each test goes on where the one before ended.
+ */
+let server: RealServer;
+let browser: Browser;
+let ada: Person;
+let bo: Person;
+let project = '';
+let tasks: { id: string; number: number }[] = [];
+let adapterPath = '';
+
+beforeAll(async () => {
+  server = await realServer();
+  browser = await openBrowser();
+  ada = await person(browser, server.origin, 'Ada Osei');
+  bo = await person(browser, server.origin, 'Bo Lindqvist');
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const saved = (page: Page, state = 'saved') => page.locator(`[data-saved=${state}]`).waitFor();
+const here = (page: Page) => page.getByRole('list', { name: 'On this task now' });
+const review = (task: { id: string }) => `/projects/${project}/review/${task.id}`;
+
+/** The letters in each row of the ranking on the page. */
+const rows = (page: Page) =>
+  page
+    .locator('[data-place]')
+    .evaluateAll((found) =>
+      found.map((one) => [...one.querySelectorAll('[data-chip]')].map((chip) => chip.textContent!.trim()[0]))
+    );
+
+async function drag(page: Page, letter: string, to: { x: number; y: number }, then: () => Promise<void>) {
+  const chip = page.locator('[data-chip]', { hasText: new RegExp(`^\\s*${letter}\\b`) }).first();
+  const from = (await chip.boundingBox())!;
+  await page.mouse.move(from.x + 12, from.y + from.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(from.x + 20, from.y - 10, { steps: 3 });
+  await page.mouse.move(to.x, to.y, { steps: 6 });
+  await then();
+  await page.mouse.up();
+}
+
+async function middle(page: Page, selector: string) {
+  const { x, y, width, height } = (await page.locator(selector).boundingBox())!;
+  return { x: x + width / 2, y: y + height / 2 };
+}
+
+test('the first account finds a demo project that is ready to use', async () => {
+  const { page } = ada;
+  await page.goto('/');
+  await page.waitForURL('**/welcome');
+  await page.getByLabel('Your name').fill(ada.name);
+  await page.getByLabel('Email').fill(ada.email);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await page.waitForURL('**/projects/*');
+  project = new URL(page.url()).pathname.split('/')[2]!;
+  await page.getByRole('heading', { name: /^Demo/ }).waitFor();
+  await page.getByText('40 tasks wait for your ranking').waitFor();
+  await page.getByRole('link', { name: 'Tasks', exact: true }).click();
+  await page.getByRole('row').nth(40).waitFor();
+  const answer = await ada.context.request.get(`/api/v1/projects/${project}/tasks?limit=50`);
+  const { items } = (await answer.json()) as { items: ((typeof tasks)[0] & { outputs: unknown[] })[] };
+  expect(items.map(({ outputs }) => outputs.length)).toEqual(Array(40).fill(4));
+  tasks = items;
+});
+
+test('nobody signs up any more; a colleague comes by invitation', async () => {
+  await bo.page.goto('/welcome');
+  await bo.page.waitForURL('**/sign-in**');
+  await ada.page.getByRole('link', { name: 'Members' }).click();
+  await ada.page.getByRole('button', { name: 'Invite somebody' }).click();
+  await ada.page.getByLabel('Email').fill(bo.email);
+  await ada.page.getByLabel('Role').selectOption('reviewer');
+  await ada.page.getByRole('button', { name: 'Make a link' }).click();
+  const link = await ada.page
+    .getByText(/\/invite\//)
+    .first()
+    .innerText();
+  await bo.page.goto(link.trim());
+  await bo.page.getByLabel('Your name').fill(bo.name);
+  await bo.page.getByLabel('Password').fill(PASSWORD);
+  await bo.page.getByRole('button', { name: 'Join the project' }).click();
+  await bo.page.waitForURL(`**/projects/${project}**`);
+});
+
+test('two people in one task see each other, and each move while it happens', async () => {
+  const [a, b] = [ada.page, bo.page];
+  for (const page of [a, b]) {
+    await page.goto(review(tasks[2]!));
+    await saved(page);
+  }
+  await here(a).getByText(bo.name).waitFor();
+  await here(b).getByText(ada.name).waitFor();
+  for (const page of [a, b]) await page.keyboard.press('t');
+
+  // By number keys: A first, B and C second, tied.
+  for (const key of ['1', '2', '2']) await a.keyboard.press(key);
+  await expect.poll(() => rows(b)).toEqual([['A'], ['B', 'C'], [], []]);
+
+  // By dragging: D goes between the two, and Ada sees it in Bo's hand first.
+  const gap = await middle(b, '[data-slot=\'{"gap":1}\']');
+  await drag(b, 'D', gap, async () => {
+    await a.getByText(`${bo.name} moves this`).waitFor();
+    await picture(b, 'review-drag');
+  });
+  await expect.poll(() => rows(a)).toEqual([['A'], ['D'], ['B', 'C'], []]);
+  expect(await rows(b)).toEqual(await rows(a));
+
+  const note = 'All four name the wrong rib. B repeats itself; C leaves out the pneumonia.';
+  await a.getByLabel('Notes').fill(note);
+  await expect.poll(() => b.getByLabel('Notes').inputValue()).toBe(note);
+  await saved(a);
+  await picture(b, 'review');
+  // What one person takes back is their own move, not the other's.
+  await b.getByRole('heading', { level: 1 }).click();
+  await b.keyboard.press('Control+z');
+  await expect.poll(() => rows(a)).toEqual([['A'], ['B', 'C'], [], []]);
+});
+
+test('what was shown as saved is there after the server was killed, and what was not is delivered', async () => {
+  const [a, b] = [ada.page, bo.page];
+  for (const page of [a, b]) {
+    await page.goto(review(tasks[1]!));
+    await saved(page);
+  }
+  for (const key of ['1', '3']) await a.keyboard.press(key);
+  await b.keyboard.press('4');
+  for (const page of [a, b]) await saved(page);
+  await server.kill();
+  await saved(a, 'offline');
+  await a.keyboard.press('2');
+  expect(await rows(a)).toEqual([['A'], ['C'], ['B'], []]);
+  await saved(a, 'offline');
+  await server.start();
+  await saved(a);
+  for (const page of [a, b]) {
+    await page.reload();
+    await saved(page);
+  }
+  expect(await rows(a)).toEqual([['A'], ['C'], ['B'], []]);
+  expect(await rows(b)).toEqual([[], [], [], ['A']]);
+});
+
+test('edits that a closing page could not deliver are delivered by the next one', async () => {
+  const { page, context } = bo;
+  await page.goto(review(tasks[2]!));
+  await saved(page);
+  await context.setOffline(true);
+  await server.kill();
+  await saved(page, 'offline');
+  for (const key of ['1', '2']) await page.keyboard.press(key);
+  expect(await rows(page)).toEqual([['A'], ['B'], [], []]);
+  await page.close();
+  await context.setOffline(false);
+  await server.start();
+  bo.page = await context.newPage();
+  await bo.page.goto(review(tasks[2]!));
+  await saved(bo.page);
+  await expect.poll(() => rows(bo.page)).toEqual([['A'], ['B'], [], []]);
+});
+
+test('submitted rankings become pairs that say who, when and from which ranking', async () => {
+  for (const { page } of [ada, bo]) {
+    await page.goto(`/projects/${project}/review`);
+    for (let task = 0; task < 6; task++) {
+      await page.waitForURL('**/review/task_*');
+      await saved(page);
+      const at = page.url();
+      // What stands from before is overwritten, card by card.
+      for (const key of ['0', 'ArrowRight', '0', 'ArrowRight', '0', 'ArrowRight', '0'])
+        await page.keyboard.press(key);
+      for (let step = 0; step < 3; step++) await page.keyboard.press('ArrowLeft');
+      for (const key of ['2', '1', '3', '3']) await page.keyboard.press(key);
+      expect(await rows(page)).toEqual([['B'], ['A'], ['C', 'D'], []]);
+      await page.keyboard.press('Control+Enter');
+      await page.waitForURL((url) => url.href !== at && /task_/.test(url.href));
+    }
+  }
+  const { page } = ada;
+  await page.getByRole('link', { name: 'Pairs', exact: true }).click();
+  await page
+    .getByRole('button', { name: /Show this pair of task 1/ })
+    .first()
+    .click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText(`${ada.name}, ${bo.name}`).waitFor();
+  await dialog.getByText(/^ranking_/).waitFor();
+  await dialog.getByText(/review, version 1/).waitFor();
+  await picture(page, 'pair');
+  await page.keyboard.press('Escape');
+});
+
+test('one button freezes a dataset with a hash', async () => {
+  const { page } = ada;
+  await page.getByRole('link', { name: 'Datasets' }).click();
+  await page.getByRole('button', { name: 'Freeze a dataset' }).click();
+  await page.getByLabel('Held out, in percent').fill('20');
+  await page.getByRole('dialog').getByRole('button', { name: 'Freeze', exact: true }).click();
+  await page.waitForURL('**/datasets/dataset_*');
+  await page
+    .getByText(/[0-9a-f]{64}/)
+    .first()
+    .waitFor();
+});
+
+async function startRun(page: Page, name: string, steps: number) {
+  await page.goto(`/projects/${project}/runs/new`);
+  await page.getByLabel('Name').fill(name);
+  await page.getByText('More settings').click();
+  await page.getByLabel('Steps at most').fill(String(steps));
+  await page.getByRole('button', { name: 'Start DPO round' }).click();
+  await page.waitForURL('**/runs/run_*');
+}
+
+test('a DPO round is drawn while it goes on, and can be stopped', async () => {
+  const { page } = ada;
+  await startRun(page, 'Too long', 100_000);
+  await page.getByText(/Step \d+ of 100,000/).waitFor();
+  await page.getByRole('button', { name: 'Stop the run' }).click();
+  await page.getByText(/Stopped at step \d+/).waitFor();
+});
+
+test('a round outlives the server that was killed, and ends with an adapter', async () => {
+  const { page } = ada;
+  await startRun(page, 'First round', 60);
+  await page.getByText(/Step \d+ of 60/).waitFor();
+  await server.kill();
+  await page.getByText(/The connection is lost/).waitFor();
+  await server.start();
+  await page.getByText(/Done after 60 steps/).waitFor({ timeout: 180_000 });
+  for (const chart of ['Loss', 'Rewards', 'Margin', 'Accuracy'])
+    await page.getByRole('figure', { name: chart }).waitFor();
+  await picture(page, 'run');
+});
+
+test('the adapter answers beside its base in the browser, and downloads as PEFT files', async () => {
+  const { page } = ada;
+  await page.getByRole('link', { name: 'Preview the adapter' }).click();
+  await page.waitForURL('**/adapters/adapter_*');
+  adapterPath = new URL(page.url()).pathname;
+  await page.getByLabel('Take a prompt from a task').selectOption({ index: 1 });
+  await page.getByRole('button', { name: 'Generate' }).click();
+  const side = (name: string) => page.getByRole('region', { name, exact: true });
+  for (const name of ['Base', 'Adapter'])
+    await side(name)
+      .getByText(/\d+ tokens? · .*tokens\/s/)
+      .waitFor({ timeout: 120_000 });
+  await picture(page, 'preview');
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('link', { name: /^Download/ }).click();
+  const bytes = await readFile(await (await downloading).path());
+  expect(bytes.subarray(0, 2).toString()).toBe('PK');
+  for (const file of ['adapter_config.json', 'adapter_model.safetensors'])
+    expect(bytes.includes(file)).toBe(true);
+});
+
+test('no page has a barrier that axe finds, in light or dark, or is wider than a phone', async () => {
+  const { page } = ada;
+  const paths = [
+    '',
+    '/import',
+    '/tasks',
+    `/review/${tasks[9]!.id}`,
+    '/pairs',
+    '/datasets',
+    '/runs',
+    '/runs/new',
+    '/adapters',
+    '/members'
+  ];
+  const found: string[] = [];
+  for (const path of [...paths.map((one) => `/projects/${project}${one}`), adapterPath, '/', '/account']) {
+    await page.goto(path);
+    await page.waitForLoadState('networkidle');
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      found.push(...(await barriers(page)).map((barrier) => `${path} ${colorScheme} ${barrier}`));
+    }
+    await page.setViewportSize({ width: 390, height: 844 });
+    const wide = await overhang(page);
+    if (wide > 0) found.push(`${path} is ${wide} px wider than a phone`);
+    await page.setViewportSize({ width: 1440, height: 900 });
+  }
+  expect(found).toEqual([]);
+});
+
+test('no page complained', () => {
+  expect([...ada.complaints, ...bo.complaints]).toEqual([]);
+});
