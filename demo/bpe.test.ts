@@ -30,7 +30,7 @@ test('any text comes back byte for byte, in few tokens where the grammar made it
 test('a conversation is marked by a token for each role and one that ends a turn', () => {
   const messages = [{ role: 'user' as const, content: 'Findings?' }];
   expect(text.prompt(messages).slice(0, 1)).toEqual([SPECIAL.indexOf('<|user|>')]);
-  expect(text.completion(messages, 'Clear.').at(-1)).toBe(SPECIAL.indexOf('<|end|>'));
+  expect(text.completion(messages, 'Clear.').ids.at(-1)).toBe(SPECIAL.indexOf('<|end|>'));
   expect(text.eosTokenIds).toEqual([SPECIAL.indexOf('<|end|>')]);
 });
 

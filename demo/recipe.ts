@@ -80,7 +80,7 @@ export async function learn(trainer: Trainer, { name, base, text, stage, seed }:
     const messages = [{ role: 'user' as const, content: prompt }];
     return {
       prompt: text.prompt(messages),
-      completions: completions.map((answer) => text.completion(messages, answer))
+      completions: completions.map((answer) => text.completion(messages, answer).ids)
     };
   });
   return trainer.train(name, {

@@ -45,7 +45,7 @@ export function rankedGroups(text: Text, tasks: readonly DemoTask[]): Group[] {
     const tiers = rank(scenarioOf(family as Family, scenario), texts);
     return {
       prompt: text.prompt(messages),
-      completions: texts.map((answer) => text.completion(messages, answer)),
+      completions: texts.map((answer) => text.completion(messages, answer).ids),
       pairs: tiers.flatMap((tier, i) =>
         tier.flatMap((chosen) =>
           tiers.slice(i + 1).flatMap((lower) => lower.map((rejected): [number, number] => [chosen, rejected]))

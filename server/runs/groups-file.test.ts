@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createText, type Text } from '../../src/lib/text/index.ts';
+import { byteTokenizer } from '../../src/lib/text/testing-vocabularies.ts';
 import {
   readSafetensorsHeader,
   sliceTensor,
@@ -60,7 +61,8 @@ async function read(path: string) {
   return {
     texts: segments.slice(1).map((end, i) => text.decode(tokens.slice(segments[i]!, end))),
     groups: [...toBigInt64(slice('group_segments'))].map(Number),
-    pairs: header.tensors.has('pairs') ? [...toInt32(slice('pairs'))] : null
+    pairs: header.tensors.has('pairs') ? [...toInt32(slice('pairs'))] : null,
+    mask: header.tensors.has('token_mask') ? [...slice('token_mask')] : null
   };
 }
 
@@ -102,6 +104,48 @@ test.skipIf(!present)(
     expect(counts).toMatchObject({ groups: 1, completions: 1, pairs: 0 });
   }
 );
+
+test.skipIf(!present)(
+  'a row that cannot be asked of the model is left out, counted, and leaves nothing behind',
+  async () => {
+    const path = join(folder, 'refused.safetensors');
+    const given = rows(
+      row('A', 'one', 'two </s> three'),
+      row('B', '<s>', 'x'),
+      row('C', 'one', 'two'),
+      row('C', 'one', '</s>')
+    );
+    const counts = await writeGroups(path, given, { text, objective: 'dpo' });
+    expect(counts).toMatchObject({ groups: 1, completions: 2, pairs: 1, dropped_special_in_text: 3 });
+    expect(counts.first_refusal).toContain('contains "</s>", which steers this model');
+    const found = await read(path);
+    expect(found.texts.map((said) => said.trim())).toEqual(['Once upon a time in C', 'one.', 'two.']);
+    expect([found.groups, found.pairs, found.mask]).toEqual([[0, 3], [1, 2], null]);
+  }
+);
+
+test('marks of the template become the token mask; rows that it refuses are counted', async () => {
+  const marked = createText({
+    tokenizer: byteTokenizer(),
+    tokenizerConfig: {
+      eos_token: '<end>',
+      chat_template:
+        "{% for m in messages %}{% if 'B' in m.content %}{{ raise_exception('no B') }}{% endif %}{% if m.role == 'assistant' %}>{% generation %}{{ m.content }}<end>{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    }
+  });
+  const path = join(folder, 'marked.safetensors');
+  const given = rows(row('A', 'x', 'yz'), row('B', 'x', 'y'));
+  const counts = await writeGroups(path, given, { text: marked, objective: 'dpo' });
+  expect(counts).toMatchObject({ groups: 1, pairs: 1, dropped_template_refused: 1 });
+  expect(counts.first_refusal).toBe("The model's chat template refuses this conversation: no B");
+  const prompt = 'Once upon a time in A'.length;
+  // ">", which stands before the mark, then " x." and the end.
+  expect((await read(path)).mask).toEqual([
+    ...Array(prompt).fill(1),
+    ...[0, 1, 1, 1, 1],
+    ...[0, 1, 1, 1, 1, 1]
+  ]);
+});
 
 test.skipIf(!present)('nothing to write is no file; what the trainer reads is what was written', async () => {
   const none = join(folder, 'none.safetensors');

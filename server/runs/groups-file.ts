@@ -1,7 +1,7 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodeSafetensorsHeader, type TensorOut } from '../../src/lib/tensors/safetensors.ts';
-import type { Text } from '../../src/lib/text/index.ts';
+import { TextError, type Completion, type Text } from '../../src/lib/text/index.ts';
 import type { Objective } from '#wire/run.ts';
 import type { TrlPair } from '#wire/pair.ts';
 import type { DatasetRow } from '../datasets/index.ts';
@@ -12,8 +12,16 @@ export interface GroupCounts {
   completions: number;
   pairs: number;
   tokens: number;
+  /** Answers that the tokenizer would merge with the end of their prompt, and that were encoded by themselves. */
+  merged: number;
   /** Answers without a token, which no model can be asked for: empty ones, where nothing ends an answer. */
   dropped_empty: number;
+  /** Rows whose text contains a token that steers the model. */
+  dropped_special_in_text: number;
+  /** Rows that the chat template will not have. */
+  dropped_template_refused: number;
+  /** Why the first of these rows was left out. */
+  first_refusal: string | null;
 }
 
 /** Rooms share this thread: tokenizing hands it back after so many milliseconds. */
@@ -22,8 +30,8 @@ const TURN_MS = 8;
 /**
  * Writes frozen rows as the trainer's groups.v1 (trainer contract, Groups file): one group per task, its prompt encoded
  * once; for DPO the outputs that stand in pairs and the pairs between them, for SFT the chosen outputs. Rows of a task
- * stand together, as a dataset keeps them. Where no group comes of it there is no file. The file appears whole or not at
- * all; throws what `text` throws.
+ * stand together, as a dataset keeps them. A row that cannot be asked of the model is left out and counted. Where no
+ * group comes of it there is no file. The file appears whole or not at all; throws what `text` throws of the model.
  */
 export async function writeGroups(
   path: string,
@@ -44,20 +52,31 @@ export async function writeGroups(
 }
 
 interface OpenGroup {
-  task: string;
   /** Segment of each output, by id and whether its text was edited. */
   segments: Map<string, number>;
   pairs: Set<string>;
 }
 
+/** An output of a row that is to be a segment, unless it is one already. */
+interface Side {
+  key: string;
+  completion: Completion | null;
+}
+
 class GroupsFile {
-  readonly counts: GroupCounts = { groups: 0, completions: 0, pairs: 0, tokens: 0, dropped_empty: 0 };
+  readonly counts: GroupCounts = {
+    ...{ groups: 0, completions: 0, pairs: 0, tokens: 0, merged: 0 },
+    ...{ dropped_empty: 0, dropped_special_in_text: 0, dropped_template_refused: 0, first_refusal: null }
+  };
   readonly #text: Text;
   readonly #objective: Objective;
   readonly #tokens = new Growing(Int32Array);
+  readonly #mask = new Growing(Uint8Array);
   readonly #segments = new Growing(BigInt64Array);
   readonly #groups = new Growing(BigInt64Array);
   readonly #pairs = new Growing(Int32Array);
+  #masked = false;
+  #task: string | null = null;
   #open: OpenGroup | null = null;
 
   constructor(text: Text, objective: Objective) {
@@ -68,24 +87,21 @@ class GroupsFile {
   }
 
   add(row: TrlPair): void {
-    if (this.#open?.task !== row.task_id) {
-      this.endGroup();
-      this.#open = { task: row.task_id, segments: new Map(), pairs: new Set() };
-      this.#segment(this.#text.prompt(row.prompt));
-      this.counts.groups++;
+    if (this.#task !== row.task_id) this.endGroup();
+    this.#task = row.task_id;
+    try {
+      const chosen = this.#side(
+        row,
+        `${row.chosen_output}${row.edited ? ` ${row.ranking_id}` : ''}`,
+        row.chosen
+      );
+      const sides =
+        this.#objective === 'sft' ? [chosen] : [chosen, this.#side(row, row.rejected_output, row.rejected)];
+      if (sides.some(({ completion }) => completion?.ids.length === 0)) this.counts.dropped_empty++;
+      else this.#keep(row, sides);
+    } catch (error) {
+      this.#refuse(error);
     }
-    const chosen = this.#completion(
-      row,
-      `${row.chosen_output}${row.edited ? ` ${row.ranking_id}` : ''}`,
-      row.chosen
-    );
-    if (this.#objective === 'sft') return;
-    const rejected = this.#completion(row, row.rejected_output, row.rejected);
-    const pair = `${chosen} ${rejected}`;
-    if (chosen === null || rejected === null || this.#open.pairs.has(pair)) return;
-    this.#open.pairs.add(pair);
-    this.#pairs.push(chosen, rejected);
-    this.counts.pairs++;
   }
 
   endGroup(): void {
@@ -93,23 +109,46 @@ class GroupsFile {
     this.#open = null;
   }
 
-  /** Its segment; null where it has no tokens. */
-  #completion(row: TrlPair, key: string, said: TrlPair['chosen']): number | null {
-    const known = this.#open!.segments.get(key);
-    if (known !== undefined) return known;
-    const ids = this.#text.completion(row.prompt, said.map(({ content }) => content).join(''));
-    if (!ids.length) {
-      this.counts.dropped_empty++;
-      return null;
-    }
-    const segment = this.#segment(ids);
-    this.#open!.segments.set(key, segment);
-    this.counts.completions++;
-    return segment;
+  #side(row: TrlPair, key: string, said: TrlPair['chosen']): Side {
+    if (this.#open?.segments.has(key)) return { key, completion: null };
+    const answer = said.map(({ content }) => content).join('');
+    return { key, completion: this.#text.completion(row.prompt, answer) };
   }
 
-  #segment(ids: readonly number[]): number {
+  #keep(row: TrlPair, sides: Side[]): void {
+    const open = (this.#open ??= this.#begin(row));
+    for (const { key, completion } of sides) {
+      if (!completion || open.segments.has(key)) continue;
+      open.segments.set(key, this.#segment(completion.ids, completion.mask));
+      this.counts.completions++;
+      if (completion.merged) this.counts.merged++;
+    }
+    const [chosen, rejected] = sides.map(({ key }) => open.segments.get(key)!);
+    const pair = `${chosen} ${rejected}`;
+    if (rejected === undefined || open.pairs.has(pair)) return;
+    open.pairs.add(pair);
+    this.#pairs.push(chosen!, rejected);
+    this.counts.pairs++;
+  }
+
+  #begin(row: TrlPair): OpenGroup {
+    this.#segment(this.#text.prompt(row.prompt), null);
+    this.counts.groups++;
+    return { segments: new Map(), pairs: new Set() };
+  }
+
+  #refuse(error: unknown): void {
+    if (!(error instanceof TextError)) throw error;
+    if (error.code === 'special_in_text') this.counts.dropped_special_in_text++;
+    else if (error.code === 'template_refused') this.counts.dropped_template_refused++;
+    else throw error;
+    this.counts.first_refusal ??= error.message;
+  }
+
+  #segment(ids: readonly number[], mask: Uint8Array | null): number {
     this.#tokens.append(ids);
+    this.#mask.append([...(mask ?? new Uint8Array(ids.length).fill(1))]);
+    this.#masked ||= mask !== null;
     this.#segments.push(BigInt(this.#tokens.length));
     this.counts.tokens += ids.length;
     return this.#segments.length - 2;
@@ -132,12 +171,8 @@ class GroupsFile {
     await rename(part, path);
   }
 
-  #tensors(): (TensorOut & { values: Growing<Int32Array> | Growing<BigInt64Array> })[] {
-    const line = (
-      name: string,
-      dtype: 'I32' | 'I64',
-      values: Growing<Int32Array> | Growing<BigInt64Array>
-    ) => ({
+  #tensors(): TensorFilled[] {
+    const line = (name: string, dtype: TensorOut['dtype'], values: TensorFilled['values']) => ({
       ...{ name, dtype, values },
       shape: [values.length]
     });
@@ -146,7 +181,10 @@ class GroupsFile {
       line('segments', 'I64', this.#segments),
       line('group_segments', 'I64', this.#groups)
     ];
+    if (this.#masked) tensors.push(line('token_mask', 'U8', this.#mask));
     if (this.#objective === 'sft') return tensors;
     return [...tensors, { ...line('pairs', 'I32', this.#pairs), shape: [this.counts.pairs, 2] }];
   }
 }
+
+type TensorFilled = TensorOut & { values: { length: number; bytes(): Uint8Array } };

@@ -1,5 +1,5 @@
-type Typed = Int32Array | BigInt64Array;
-type Element<A extends Typed> = A extends Int32Array ? number : bigint;
+type Typed = Int32Array | BigInt64Array | Uint8Array;
+type Element<A extends Typed> = A extends BigInt64Array ? bigint : number;
 
 /** A typed array whose end is not known: doubles, so that a million tokens cost four megabytes and not an object each. */
 export class Growing<A extends Typed> {

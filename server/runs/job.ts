@@ -1,15 +1,18 @@
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Hyperparameters, Objective } from '#wire/run.ts';
+import { eq, sql } from 'drizzle-orm';
+import type { Hyperparameters, Objective, RunMetrics } from '#wire/run.ts';
 import { writeSafetensors } from '../../src/lib/tensors/safetensors.ts';
 import type { Config } from '../config.ts';
 import { findDataset, readRows } from '../datasets/index.ts';
 import type { Database, Queryable } from '../db/index.ts';
-import { writeGroups } from './groups-file.ts';
+import { log } from '../net/log.ts';
+import { writeGroups, type GroupCounts } from './groups-file.ts';
 import { jobOf, refuseKey, stepsOf } from './hyperparameters.ts';
 import { modelFolder, readText } from './model-folder.ts';
 import { findModel, type ModelRow } from './models.ts';
 import { runFolder, type RunRow } from './rows.ts';
+import { run } from './tables.ts';
 import { inspect, TrainerRefusal } from './trainer.ts';
 
 /** Why a run cannot go on, in a sentence for people. */
@@ -77,15 +80,20 @@ export async function prepare(
   if (!dataset || !base) throw new RunFailure('The dataset or the model of this run is no longer there.');
   const model = modelFolder(config, base.path);
   await mkdir(folder, { recursive: true });
-  const text = await readText(model);
+  // Templates may write the date: a run keeps to that of its beginning, so that its files are the same bytes again.
+  const text = await readText(model, row.createdAt);
   const write = (split: 'train' | 'eval') =>
     writeGroups(join(folder, `${split}.safetensors`), readRows(db, row.datasetId, split), {
       text,
       objective: row.objective
     });
   const train = await write('train');
-  if (!train.groups) throw new RunFailure('The dataset has no rows to train on; freeze one with more pairs.');
+  if (!train.groups)
+    throw new RunFailure(
+      train.first_refusal ?? 'The dataset has no rows to train on; freeze one with more pairs.'
+    );
   const held = await write('eval');
+  await note(db, row, { train, eval: held });
   const folderOf = async (id: string | null | undefined) =>
     id ? ((await findAdapter(db, id))?.folder ?? null) : null;
   const files = {
@@ -97,6 +105,25 @@ export async function prepare(
   const job = jobOf(row.objective, row.hyperparameters, files, steps);
   await writeWhole(join(folder, 'job.json'), JSON.stringify(job, null, 2) + '\n');
 }
+
+/** What was left out of a run's data, or put into it in other words, stands among its metrics and in the log. */
+async function note(db: Database, row: RunRow, splits: Record<string, GroupCounts>): Promise<void> {
+  const found: RunMetrics = {};
+  for (const [split, counts] of Object.entries(splits))
+    for (const name of NOTED) if (counts[name]) found[`data/${split}/${name}`] = counts[name];
+  if (!Object.keys(found).length) return;
+  const why = Object.values(splits).find(({ first_refusal }) => first_refusal)?.first_refusal;
+  log.warn('some rows of a run were left out or encoded in parts', {
+    run: row.id,
+    ...found,
+    ...(why && { why })
+  });
+  await db
+    .update(run)
+    .set({ metrics: sql`${run.metrics} || ${JSON.stringify(found)}::jsonb` })
+    .where(eq(run.id, row.id));
+}
+const NOTED = ['merged', 'dropped_empty', 'dropped_special_in_text', 'dropped_template_refused'] as const;
 
 async function writeWhole(path: string, text: string): Promise<void> {
   const part = `${path}.part`;

@@ -91,8 +91,32 @@ async function inspectModel(config: Config, folder: string): Promise<Inspection>
   }
 }
 
-/** The model's tokenizer and chat template. Throws Fault 422. */
-export async function readText(folder: string): Promise<Text> {
+/** Vocabularies in files that only the model's own tokenizer class knows how to read, and what is in them. */
+const OTHER_FORMATS: [name: RegExp, what: string][] = [
+  [/^tekken\.json$/, 'a tekken vocabulary'],
+  [/\.tiktoken$/, 'a tiktoken vocabulary'],
+  [/\.gguf$/, 'a GGUF file'],
+  [/^(tokenizer|spiece|sentencepiece.*)\.model(\..+)?$/, 'a SentencePiece or tiktoken model'],
+  [/^(vocab\.json|merges\.txt)$/, 'a vocabulary of the older form']
+];
+
+/**
+ * Other formats are not converted here: how they split text, which tokens they add and what they put before a word
+ * stands in the model's tokenizer class and not in the file.
+ */
+async function refuseWithout(folder: string): Promise<Fault> {
+  const names = await readdir(folder);
+  const [found] = OTHER_FORMATS.flatMap(([name, what]) =>
+    names.filter((one) => name.test(one)).map((one) => `${what} (${one})`)
+  );
+  const has = found ? `has ${found} and no tokenizer.json` : 'has no tokenizer.json';
+  return refuse(
+    `The model ${has}; write one beside the weights with transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER).`
+  );
+}
+
+/** The model's tokenizer and chat template; `now` is the date that a template may write. Throws Fault 422. */
+export async function readText(folder: string, now?: Date): Promise<Text> {
   const json = async (name: string) => {
     const text = await readFile(join(folder, name), 'utf8').catch(() => undefined);
     try {
@@ -102,18 +126,16 @@ export async function readText(folder: string): Promise<Text> {
     }
   };
   const tokenizer = await json('tokenizer.json');
-  if (tokenizer === undefined)
-    throw refuse(
-      'The model has no tokenizer.json; save its tokenizer with transformers (fast tokenizer) beside the weights.'
-    );
+  if (tokenizer === undefined) throw await refuseWithout(folder);
   try {
-    return createText({
+    const files = {
       tokenizer,
       tokenizerConfig: await json('tokenizer_config.json'),
       chatTemplate: await readFile(join(folder, 'chat_template.jinja'), 'utf8').catch(() => undefined),
       generationConfig: await json('generation_config.json'),
       modelConfig: await json('config.json')
-    });
+    };
+    return createText(files, now && { now: () => now });
   } catch (error) {
     if (error instanceof TextError) throw refuse(error.message);
     throw error;

@@ -1,4 +1,4 @@
-import { appendFile, cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runsApp, type RunsApp } from './testing-runs.ts';
@@ -69,6 +69,19 @@ built('what is wrong with a folder is one sentence without a path of the server'
   };
   expect(await broken('no-tokenizer', (folder) => rm(join(folder, 'tokenizer.json')))).toContain(
     'no tokenizer.json'
+  );
+  const sentencePiece = (folder: string) =>
+    rename(join(folder, 'tokenizer.json'), join(folder, 'tokenizer.model'));
+  expect(await broken('other-format', sentencePiece)).toBe(
+    'The model has a SentencePiece or tiktoken model (tokenizer.model) and no tokenizer.json; write one beside the weights with transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER).'
+  );
+  const losesText = (folder: string) =>
+    writeFile(join(folder, 'chat_template.jinja'), '{{ messages | length }}');
+  expect(await broken('other-template', losesText)).toContain('The chat template loses the text of messages');
+  const unknownFilter = (folder: string) =>
+    writeFile(join(folder, 'chat_template.jinja'), '{{ 1 | groupby }}');
+  expect(await broken('unknown-filter', unknownFilter)).toBe(
+    "The chat template cannot be read: No filter named 'groupby'."
   );
   expect(await broken('no-weights', (folder) => rm(join(folder, 'model.safetensors')))).toContain(
     'model.safetensors'

@@ -2,7 +2,13 @@ import type { Message } from '#wire/task.ts';
 import { TextError } from './error.ts';
 import { compileTemplate, type Rendering, type Template } from './jinja/template.ts';
 
-export type Render = (messages: readonly Message[], addGenerationPrompt: boolean) => Rendering;
+/** Arguments that a template takes beside the conversation, such as `enable_thinking`. */
+export type Arguments = Record<string, unknown>;
+export type Render = (
+  messages: readonly Message[],
+  addGenerationPrompt: boolean,
+  given?: Arguments
+) => Rendering;
 
 const NAMES = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
 type Special = Partial<Record<(typeof NAMES)[number], string>>;
@@ -20,19 +26,15 @@ export function specialTokens(config: Record<string, unknown>): Special {
 
 /**
  * The template as `transformers.apply_chat_template` renders it; null where the model has none. A config may hold a
- * list of named templates: `default` is the one for plain conversations.
+ * list of named templates: `default` is the one for plain conversations. `now` is what `strftime_now` tells.
  */
-export function chatTemplate(
-  given: unknown,
-  special: Special,
-  now: () => Date = () => new Date()
-): Render | null {
+export function chatTemplate(given: unknown, special: Special, now: () => Date): Render | null {
   const source = Array.isArray(given) ? given.find(({ name }) => name === 'default')?.template : given;
   if (typeof source !== 'string' || !source.trim()) return null;
   const template = compile(source);
-  return (messages, addGenerationPrompt) => {
+  return (messages, addGenerationPrompt, more = {}) => {
     try {
-      const variables = { ...special, messages, tools: null, documents: null };
+      const variables = { ...special, messages, tools: null, documents: null, ...more };
       return template({ ...variables, add_generation_prompt: addGenerationPrompt }, now());
     } catch (error) {
       throw new TextError(

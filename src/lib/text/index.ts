@@ -1,10 +1,14 @@
-import { Tokenizer } from '@huggingface/tokenizers';
+import type { Tokenizer } from '@huggingface/tokenizers';
 import type { Message } from '#wire/task.ts';
-import { chatTemplate, specialTokens, type Render } from './chat.ts';
+import { chatTemplate, specialTokens, type Arguments, type Render } from './chat.ts';
+import { completionOf, refuseSpecial, type Answered, type Completion } from './completion.ts';
+import { createEncoder } from './encoder.ts';
 import { TextError } from './error.ts';
+import { findOpening, type Opening } from './opening.ts';
 import { textStream, type TextStream } from './stream.ts';
+import { readTokenizer } from './tokenizer.ts';
 
-export { TextError, type TextStream };
+export { TextError, type Completion, type TextStream };
 
 export interface TextFiles {
   /** tokenizer.json, parsed. */
@@ -20,7 +24,9 @@ export interface TextFiles {
 
 /**
  * From messages to token ids and back, the same on the server (training data) and in the browser (preview), so that a
- * model is asked in the words it was trained with.
+ * model is asked in the words it was trained with. What people write must not contain the tokens that steer the model:
+ * `prompt` and `completion` throw TextError `special_in_text`, and `template_refused` where the template will not have
+ * the conversation.
  */
 export interface Text {
   encode(text: string): number[];
@@ -32,50 +38,64 @@ export interface Text {
    * text: a single message stands as it is, several are set apart by blank lines.
    */
   prompt(messages: readonly Message[]): number[];
-  /** The ids that follow `prompt(messages)` when the model answers `answer`, the one that ends it included. */
-  completion(messages: readonly Message[], answer: string): number[];
+  /** What follows `prompt(messages)` when the model answers `answer`. */
+  completion(messages: readonly Message[], answer: string): Completion;
   /** Ids that end an answer; the first is what completions end with. */
   readonly eosTokenIds: number[];
   /** One above the largest id. */
   readonly vocabSize: number;
   readonly hasTemplate: boolean;
+  /** What the template is given beside the conversation, where it would otherwise open thinking that it drops. */
+  readonly templateArguments: Arguments;
+}
+
+export interface TextOptions {
+  /** What a template that writes the date is told; a run keeps to one, so that its data is the same bytes again. */
+  now?: () => Date;
 }
 
 /** Throws TextError. */
-export function createText(files: TextFiles): Text {
+export function createText(files: TextFiles, { now = () => new Date() }: TextOptions = {}): Text {
   const config = record(files.tokenizerConfig);
-  const tokenizer = readTokenizer(files.tokenizer, config);
+  const { tokenizer, added } = readTokenizer(files.tokenizer, config);
   const special = specialTokens(config);
-  const render = chatTemplate(files.chatTemplate ?? config.chat_template, special);
-  const decode = (some: number[]) =>
-    some.length ? tokenizer.decode(some, { skip_special_tokens: true }) : '';
-  let vocabSize = 0;
-  for (const id of tokenizer.get_vocab(true).values()) vocabSize = Math.max(vocabSize, id + 1);
-  const eosTokenIds = eosIds(files, tokenizer, special.eos_token, vocabSize);
-
-  const encode = (text: string, specials: boolean) =>
-    text ? tokenizer.encode(text, { add_special_tokens: specials }).ids : [];
-  const textOf = (messages: readonly Message[], answer?: string) => conversation(render, messages, answer);
+  const render = chatTemplate(files.chatTemplate ?? config.chat_template, special, now);
+  const opening: Opening = render ? findOpening(render) : { arguments: {}, dropped: '' };
+  const ask = render ? templated(render, opening) : continued;
+  const checkContents = refuseSpecial(added.filter((token) => token.special).map(({ content }) => content));
+  const encoder = createEncoder(tokenizer);
   // A template writes the beginning-of-text token itself.
-  const encodeWhole = (text: string) => encode(text, render === null);
-  const prompt = (messages: readonly Message[]) => encodeWhole(textOf(messages));
+  const begin = render
+    ? []
+    : beginning(config, encoder.begin, tokenizer.token_to_id(special.bos_token ?? ''));
+  const vocabSize = sizeOf(tokenizer);
+  const eosTokenIds = eosIds(files, tokenizer, special.eos_token, vocabSize);
+  // Cleaning up would take spaces away that the model wrote.
+  const options = { skip_special_tokens: true, clean_up_tokenization_spaces: false };
+  const decode = (some: number[]) => (some.length ? tokenizer.decode(some, options) : '');
+  let last = { text: '', ids: [] as number[] };
+  // One prompt has many answers in a row.
+  const prompt = (messages: readonly Message[]) => {
+    checkContents(messages);
+    const text = ask.prompt(messages);
+    if (text !== last.text) last = { text, ids: encoder.encode(text) };
+    return [...begin, ...last.ids];
+  };
 
   return {
-    encode: (text) => encode(text, false),
+    encode: encoder.encode,
     decode: (some) => decode([...some]),
     stream: () => textStream(decode),
     prompt,
     completion(messages, answer) {
       const before = prompt(messages);
-      const whole = encodeWhole(textOf(messages, answer));
-      const joins = before.every((id, i) => whole[i] === id);
-      // Where the tokenizer merges over the seam, the model could never be asked for that; the answer stands alone.
-      const after = joins ? whole.slice(before.length) : encode(afterPrompt(textOf, messages, answer), false);
-      return endOnce(after, eosTokenIds);
+      checkContents([{ role: 'assistant', content: answer }]);
+      return completionOf(ask.answered(messages, answer), before, { encoder, begin, eos: eosTokenIds });
     },
     eosTokenIds,
     vocabSize,
-    hasTemplate: render !== null
+    hasTemplate: render !== null,
+    templateArguments: opening.arguments
   };
 }
 
@@ -88,45 +108,54 @@ export function checkFits(text: Text, modelVocabSize: number): void {
   );
 }
 
-function conversation(render: Render | null, messages: readonly Message[], answer?: string): string {
-  if (render) {
-    if (answer === undefined) return render(messages, true).text;
-    return render([...messages, { role: 'assistant', content: answer }], false).text;
+interface Ask {
+  prompt(messages: readonly Message[]): string;
+  answered(messages: readonly Message[], answer: string): Answered;
+}
+
+function templated(render: Render, { arguments: given, dropped }: Opening): Ask {
+  const prompt = (messages: readonly Message[]) => render(messages, true, given).text;
+  return {
+    prompt,
+    answered(messages, answer) {
+      const asked = prompt(messages);
+      const { text, generation } = render(
+        [...messages, { role: 'assistant', content: answer }],
+        false,
+        given
+      );
+      const start = asked.length - (asked.endsWith(dropped) ? dropped.length : 0);
+      if (!text.startsWith(asked.slice(0, start)))
+        throw new TextError(
+          'template_refused',
+          'The chat template writes this conversation otherwise once its answer is there, so that the answer does not follow the prompt.'
+        );
+      return { whole: dropped ? null : text, start, answer: text.slice(start), generation };
+    }
+  };
+}
+
+const continued: Ask = {
+  prompt(messages) {
+    const [first] = messages;
+    return messages.length === 1 ? first!.content : messages.map(({ content }) => `${content}\n\n`).join('');
+  },
+  answered(messages, answer) {
+    const asked = continued.prompt(messages);
+    return { whole: asked + answer, start: asked.length, answer, generation: [] };
   }
-  const [first] = messages;
-  const asked =
-    messages.length === 1 ? first!.content : messages.map(({ content }) => `${content}\n\n`).join('');
-  return asked + (answer ?? '');
+};
+
+/** tokenizer_config.json overrules what tokenizer.json puts before a text. */
+function beginning(config: Record<string, unknown>, own: number[], bos: number | undefined): number[] {
+  if (config.add_bos_token === false) return [];
+  return config.add_bos_token === true && bos !== undefined ? [bos] : own;
 }
 
-function afterPrompt(
-  textOf: (messages: readonly Message[], answer?: string) => string,
-  messages: readonly Message[],
-  answer: string
-): string {
-  const asked = textOf(messages);
-  const whole = textOf(messages, answer);
-  // Some templates rewrite earlier turns once an answer is there; what is left then is the answer itself.
-  return whole.startsWith(asked) ? whole.slice(asked.length) : answer;
-}
-
-/** What a template puts after the end of an answer belongs to the next turn. */
-function endOnce(answer: number[], eos: readonly number[]): number[] {
-  const end = answer.findIndex((id) => eos.includes(id));
-  if (end >= 0) return answer.slice(0, end + 1);
-  return eos.length ? [...answer, eos[0]!] : answer;
-}
-
-function readTokenizer(tokenizer: unknown, config: Record<string, unknown>): Tokenizer {
-  if (!tokenizer || typeof tokenizer !== 'object' || !('model' in tokenizer))
-    throw new TextError('bad_tokenizer', 'tokenizer.json is not a tokenizer: it has no "model".');
-  try {
-    // A truncation or padding left over from somebody's training must not cut texts here.
-    const plain = { ...tokenizer, truncation: null, padding: null };
-    return new Tokenizer(plain, config);
-  } catch (error) {
-    throw new TextError('bad_tokenizer', `tokenizer.json cannot be used: ${(error as Error).message}`);
-  }
+function sizeOf(tokenizer: Tokenizer): number {
+  let size = 0;
+  for (const id of tokenizer.get_vocab(true).values()) size = Math.max(size, id + 1);
+  return size;
 }
 
 function eosIds(

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Message } from '#wire/task.ts';
 import { checkFits, createText, TextError } from './index.ts';
-import { jsonOf, linesOf, present, textOf } from './testing-data.ts';
+import { jsonOf, linesOf, present } from './testing-data.ts';
+import { byteTokenizer } from './testing-vocabularies.ts';
 
 const stories = 'tiny-llm-stories260k/hf';
 const storiesText = () =>
@@ -11,47 +12,6 @@ const storiesText = () =>
     generationConfig: jsonOf(`${stories}/generation_config.json`)
   });
 const user = (content: string): Message => ({ role: 'user', content });
-
-/** Byte-level vocabulary: 256 bytes, no merges, one token that ends. */
-function byteTokenizer(): unknown {
-  const visible = [...Array(256).keys()].map(byteSymbol);
-  const vocab = Object.fromEntries(visible.map((symbol, i) => [symbol, i]));
-  const end = {
-    id: 256,
-    content: '<end>',
-    special: true,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false
-  };
-  return {
-    version: '1.0',
-    added_tokens: [end],
-    normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
-    post_processor: null,
-    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: 'BPE',
-      vocab,
-      merges: [],
-      unk_token: null,
-      byte_fallback: false,
-      fuse_unk: false,
-      dropout: null
-    }
-  };
-}
-
-/** GPT-2's printable stand-ins for bytes. */
-function byteSymbol(byte: number): string {
-  const printable = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255);
-  if (printable(byte)) return String.fromCharCode(byte);
-  let shift = 0;
-  for (let b = 0; b < byte; b++) if (!printable(b)) shift++;
-  return String.fromCharCode(256 + shift);
-}
 
 const TEMPLATE =
   "{% for m in messages %}{{ '[' + m.role + ']' + m.content + '<end>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}";
@@ -64,7 +24,8 @@ const chat = (template: string | undefined = TEMPLATE) =>
 test('a completion is what follows the prompt in the rendered conversation, up to its end', () => {
   const text = chat();
   expect(text.decode(text.prompt([user('é?')]))).toBe('[user]é?\n[assistant]');
-  const answer = text.completion([user('é?')], 'Yes.');
+  const { ids: answer, mask, merged } = text.completion([user('é?')], 'Yes.');
+  expect([mask, merged]).toEqual([null, false]);
   expect(answer.at(-1)).toBe(256);
   expect(text.decode(answer)).toBe('Yes.');
   expect(text.eosTokenIds).toEqual([256]);
@@ -75,7 +36,7 @@ test('without a template text is continued: one message as it is, several set ap
   const text = createText({ tokenizer: byteTokenizer(), tokenizerConfig: { eos_token: '<end>' } });
   expect(text.hasTemplate).toBe(false);
   expect(text.decode(text.prompt([user('Once upon')]))).toBe('Once upon');
-  expect(text.decode(text.completion([user('Once upon')], ' a time'))).toBe(' a time');
+  expect(text.decode(text.completion([user('Once upon')], ' a time').ids)).toBe(' a time');
   const turns: Message[] = [user('Hi'), { role: 'assistant', content: 'Hello' }, user('Bye')];
   expect(text.decode(text.prompt(turns))).toBe('Hi\n\nHello\n\nBye\n\n');
 });
@@ -112,19 +73,4 @@ test.skipIf(!present)('stories260k: the ids of llama2.c, and their text again', 
         .join('') + stream.end();
     expect(streamed.trimStart()).toBe(text.decode(ids).trimStart());
   }
-});
-
-const vocabularies: [string, string][] = [
-  ['gpt2/tokenizer.json.gz', 'ggml-vocab-gpt-2.gguf'],
-  ['derived/qwen2-tokenizer.json.gz', 'ggml-vocab-qwen2.gguf'],
-  ['derived/llama3-tokenizer.json.gz', 'ggml-vocab-llama-bpe.gguf']
-];
-test.skipIf(!present).each(vocabularies)('%s gives the golden ids', (file, golden) => {
-  const text = createText({ tokenizer: jsonOf(`tokenizers/${file}`) });
-  const inputs = textOf(`tokenizers/llama.cpp/${golden}.inp`).split('\n__ggml_vocab_test__\n');
-  const outputs = textOf(`tokenizers/llama.cpp/${golden}.out`).split('\n');
-  inputs.forEach((input, i) => {
-    const wanted = outputs[i]!.trim() ? outputs[i]!.trim().split(/\s+/).map(Number) : [];
-    expect([input, text.encode(input)]).toEqual([input, wanted]);
-  });
 });

@@ -73,7 +73,8 @@ const affix = (given: Value, has: (part: string) => boolean) =>
   given instanceof Tuple ? given.some((part) => has(required(part))) : has(required(given));
 
 /** Where `str.splitlines` divides. */
-const LINE_END = new RegExp('\\r\\n|[\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029]');
+const LINE_ENDS = '[\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029]';
+const LINE_END = new RegExp(`\\r\\n|${LINE_ENDS}`);
 function splitlines(s: string): string[] {
   const lines = s.split(LINE_END);
   if (!lines.at(-1)) lines.pop();
