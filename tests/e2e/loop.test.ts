@@ -1,8 +1,22 @@
 import { readFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Task } from '#wire/task.ts';
 import { realServer, type RealServer } from '../real-server.ts';
-import { barriers, openBrowser, overhang, PASSWORD, person, picture, type Person } from './people.ts';
+import {
+  barriers,
+  callAs,
+  acceptInvitation,
+  openBrowser,
+  overhang,
+  person,
+  picture,
+  press,
+  rows,
+  saved,
+  signUpFirst,
+  type Person
+} from './people.ts';
 
 /*
  * One newcomer's first hour, in order: each test goes on where the one before ended.
@@ -12,7 +26,7 @@ let browser: Browser;
 let ada: Person;
 let bo: Person;
 let project = '';
-let tasks: { id: string; number: number }[] = [];
+let tasks: Task[] = [];
 let adapterPath = '';
 
 beforeAll(async () => {
@@ -27,17 +41,8 @@ afterAll(async () => {
   await server?.stop();
 });
 
-const saved = (page: Page, state = 'saved') => page.locator(`[data-saved=${state}]`).waitFor();
 const here = (page: Page) => page.getByRole('list', { name: 'On this task now' });
 const review = (task: { id: string }) => `/projects/${project}/review/${task.id}`;
-
-/** The letters in each row of the ranking on the page. */
-const rows = (page: Page) =>
-  page
-    .locator('[data-place]')
-    .evaluateAll((found) =>
-      found.map((one) => [...one.querySelectorAll('[data-chip]')].map((chip) => chip.textContent!.trim()[0]))
-    );
 
 async function drag(page: Page, letter: string, to: { x: number; y: number }, then: () => Promise<void>) {
   const chip = page.locator('[data-chip]', { hasText: new RegExp(`^\\s*${letter}\\b`) }).first();
@@ -57,20 +62,13 @@ async function middle(page: Page, selector: string) {
 
 test('the first account finds a demo project that is ready to use', async () => {
   const { page } = ada;
-  await page.goto('/');
-  await page.waitForURL('**/welcome');
-  await page.getByLabel('Your name').fill(ada.name);
-  await page.getByLabel('Email').fill(ada.email);
-  await page.getByLabel('Password').fill(PASSWORD);
-  await page.getByRole('button', { name: 'Create account' }).click();
-  await page.waitForURL('**/projects/*');
-  project = new URL(page.url()).pathname.split('/')[2]!;
+  project = await signUpFirst(ada);
   await page.getByRole('heading', { name: /^Demo/ }).waitFor();
   await page.getByText('40 tasks wait for your ranking').waitFor();
   await page.getByRole('link', { name: 'Tasks', exact: true }).click();
   await page.getByRole('row').nth(40).waitFor();
-  const answer = await ada.context.request.get(`/api/v1/projects/${project}/tasks?limit=50`);
-  const { items } = (await answer.json()) as { items: ((typeof tasks)[0] & { outputs: unknown[] })[] };
+  const listed = await callAs<{ items: Task[] }>(ada, 'GET', `/projects/${project}/tasks?limit=50`);
+  const { items } = listed.body;
   expect(items.map(({ outputs }) => outputs.length)).toEqual(Array(40).fill(4));
   tasks = items;
 });
@@ -87,11 +85,7 @@ test('nobody signs up any more; a colleague comes by invitation', async () => {
     .getByText(/\/invite\//)
     .first()
     .innerText();
-  await bo.page.goto(link.trim());
-  await bo.page.getByLabel('Your name').fill(bo.name);
-  await bo.page.getByLabel('Password').fill(PASSWORD);
-  await bo.page.getByRole('button', { name: 'Join the project' }).click();
-  await bo.page.waitForURL(`**/projects/${project}**`);
+  await acceptInvitation(bo, link.trim());
 });
 
 test('two people in one task see each other, and each move while it happens', async () => {
@@ -105,7 +99,7 @@ test('two people in one task see each other, and each move while it happens', as
   for (const page of [a, b]) await page.keyboard.press('t');
 
   // By number keys: A first, B and C second, tied.
-  for (const key of ['1', '2', '2']) await a.keyboard.press(key);
+  await press(a, '1', '2', '2');
   await expect.poll(() => rows(b)).toEqual([['A'], ['B', 'C'], [], []]);
 
   // By dragging: D goes between the two, and Ada sees it in Bo's hand first.
@@ -117,7 +111,7 @@ test('two people in one task see each other, and each move while it happens', as
   await expect.poll(() => rows(a)).toEqual([['A'], ['D'], ['B', 'C'], []]);
   expect(await rows(b)).toEqual(await rows(a));
 
-  const note = 'All four name the wrong rib. B repeats itself; C leaves out the pneumonia.';
+  const note = 'None names the right rib. B repeats itself; C leaves out the pneumonia.';
   await a.getByLabel('Notes').fill(note);
   await expect.poll(() => b.getByLabel('Notes').inputValue()).toBe(note);
   await saved(a);
@@ -134,7 +128,7 @@ test('what was shown as saved is there after the server was killed, and what was
     await page.goto(review(tasks[1]!));
     await saved(page);
   }
-  for (const key of ['1', '3']) await a.keyboard.press(key);
+  await press(a, '1', '3');
   await b.keyboard.press('4');
   for (const page of [a, b]) await saved(page);
   await server.kill();
@@ -159,7 +153,7 @@ test('edits that a closing page could not deliver are delivered by the next one'
   await context.setOffline(true);
   await server.kill();
   await saved(page, 'offline');
-  for (const key of ['1', '2']) await page.keyboard.press(key);
+  await press(page, '1', '2');
   expect(await rows(page)).toEqual([['A'], ['B'], [], []]);
   await page.close();
   await context.setOffline(false);
@@ -178,10 +172,9 @@ test('submitted rankings become pairs that say who, when and from which ranking'
       await saved(page);
       const at = page.url();
       // What stands from before is overwritten, card by card.
-      for (const key of ['0', 'ArrowRight', '0', 'ArrowRight', '0', 'ArrowRight', '0'])
-        await page.keyboard.press(key);
+      await press(page, '0', 'ArrowRight', '0', 'ArrowRight', '0', 'ArrowRight', '0');
       for (let step = 0; step < 3; step++) await page.keyboard.press('ArrowLeft');
-      for (const key of ['2', '1', '3', '3']) await page.keyboard.press(key);
+      await press(page, '2', '1', '3', '3');
       expect(await rows(page)).toEqual([['B'], ['A'], ['C', 'D'], []]);
       await page.keyboard.press('Control+Enter');
       await page.waitForURL((url) => url.href !== at && /task_/.test(url.href));

@@ -14,6 +14,7 @@ export const PASSWORD = 'correct horse battery staple';
 export interface Person {
   name: string;
   email: string;
+  origin: string;
   context: BrowserContext;
   page: Page;
   /** What the page's console said went wrong, but for a server that was killed on purpose. */
@@ -57,7 +58,62 @@ export async function person(browser: Browser, origin: string, name: string): Pr
     )
       complaints.push(text);
   });
-  return { name, email: `${name.split(' ')[0]!.toLowerCase()}@example.org`, context, page, complaints };
+  const email = `${name.split(' ')[0]!.toLowerCase()}@example.org`;
+  return { name, email, origin, context, page, complaints };
+}
+
+/** The first account, made through its page; answers the id of the demo project. */
+export async function signUpFirst({ page, name, email }: Person): Promise<string> {
+  await page.goto('/');
+  await page.waitForURL('**/welcome');
+  await page.getByLabel('Your name').fill(name);
+  await page.getByLabel('Email').fill(email);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await page.waitForURL('**/projects/*');
+  return new URL(page.url()).pathname.split('/')[2]!;
+}
+
+/** Opens an invitation's link and accepts it: with a new account, or with the one that is signed in. */
+export async function acceptInvitation(
+  { page, name }: Person,
+  link: string,
+  hasAccount = false
+): Promise<void> {
+  await page.goto(link);
+  if (!hasAccount) {
+    await page.getByLabel('Your name').fill(name);
+    await page.getByLabel('Password').fill(PASSWORD);
+  }
+  await page.getByRole('button', { name: 'Join the project' }).click();
+  await page.waitForURL('**/projects/**');
+}
+
+/** Calls the API as this person's browser would. */
+export async function callAs<T>(
+  { context, origin }: Person,
+  method: string,
+  path: string,
+  data?: unknown
+): Promise<{ status: number; body: T }> {
+  const response = await context.request.fetch(`/api/v1${path}`, { method, data, headers: { origin } });
+  const text = await response.text();
+  return { status: response.status(), body: (text ? JSON.parse(text) : null) as T };
+}
+
+/** Waits until the page says that everything is saved, or another of its states. */
+export const saved = (page: Page, state = 'saved') => page.locator(`[data-saved=${state}]`).waitFor();
+
+/** The letters in each row of the ranking on the page. */
+export const rows = (page: Page): Promise<string[][]> =>
+  page
+    .locator('[data-place]')
+    .evaluateAll((found) =>
+      found.map((one) => [...one.querySelectorAll('[data-chip]')].map((chip) => chip.textContent!.trim()[0]!))
+    );
+
+export async function press(page: Page, ...keys: string[]): Promise<void> {
+  for (const key of keys) await page.keyboard.press(key);
 }
 
 export async function picture(page: Page, name: string): Promise<void> {

@@ -17,9 +17,9 @@ export interface Commands {
 
 /** What a key means on the review page; null where it means nothing there. */
 export function commandOf(event: KeyboardEvent): ((on: Commands) => void) | null {
+  if (document.querySelector('dialog[open]')) return null;
   // Also out of the comment that was just written.
-  if (event.key === 'Enter' && withCommand(event) && !event.repeat)
-    return document.querySelector('dialog[open]') ? null : (on) => on.submit();
+  if (event.key === 'Enter' && withCommand(event) && !event.repeat) return (on) => on.submit();
   if (isTyping(event)) return null;
   if (event.key.toLowerCase() === 'z' && withCommand(event) && !event.shiftKey)
     // The bar at the foot offers to take back something else; it goes first.

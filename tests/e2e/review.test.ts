@@ -1,0 +1,273 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Project } from '#wire/project.ts';
+import type { Ranking } from '#wire/ranking.ts';
+import type { Task } from '#wire/task.ts';
+import { realServer, type RealServer } from '../real-server.ts';
+import {
+  acceptInvitation,
+  callAs,
+  openBrowser,
+  person,
+  press,
+  rows,
+  saved,
+  signUpFirst,
+  type Person
+} from './people.ts';
+
+let server: RealServer;
+let browser: Browser;
+let ada: Person;
+let bo: Person;
+let demo = '';
+
+beforeAll(async () => {
+  server = await realServer();
+  browser = await openBrowser();
+  ada = await person(browser, server.origin, 'Ada Osei');
+  bo = await person(browser, server.origin, 'Bo Lindqvist');
+  demo = await signUpFirst(ada);
+  await invite(demo, bo, 'reviewer');
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+async function invite(project: string, who: Person, role: string, hasAccount = false): Promise<void> {
+  const { body } = await callAs<{ link: string }>(ada, 'POST', `/projects/${project}/invitations`, {
+    email: who.email,
+    role
+  });
+  await acceptInvitation(who, body.link, hasAccount);
+}
+
+async function taskOf(project: string, number: number): Promise<Task> {
+  const path = `/projects/${project}/tasks?limit=1&cursor=${number - 1}`;
+  return (await callAs<{ items: Task[] }>(ada, 'GET', path)).body.items[0]!;
+}
+
+async function open({ page }: Person, task: Task): Promise<Page> {
+  await page.goto(`/projects/${task.project}/review/${task.id}`);
+  await saved(page);
+  return page;
+}
+
+const rankingsOf = async (who: Person, task: Task) =>
+  (await callAs<{ items: Ranking[] }>(who, 'GET', `/tasks/${task.id}/rankings`)).body.items;
+
+/** Leaves the page of a task by a key or a button, and waits for the next. */
+async function passOn(page: Page, act: () => Promise<void>): Promise<void> {
+  const from = page.url();
+  await act();
+  await page.waitForURL((url) => url.href !== from && /review\/task_/.test(url.pathname));
+  await saved(page);
+}
+
+test('a card walks up and down through every place by Alt and the arrows, and each move can be taken back', async () => {
+  const page = await open(ada, await taskOf(demo, 1));
+  await press(page, '1', '2', '3', '4');
+  expect(await rows(page)).toEqual([['A'], ['B'], ['C'], ['D']]);
+  const up: string[][][] = [];
+  for (let step = 0; step < 6; step++) {
+    await press(page, 'Alt+ArrowUp');
+    up.push(await rows(page));
+  }
+  expect(up).toEqual([
+    [['A'], ['B'], ['C', 'D'], []],
+    [['A'], ['B'], ['D'], ['C']],
+    [['A'], ['B', 'D'], ['C'], []],
+    [['A'], ['D'], ['B'], ['C']],
+    [['A', 'D'], ['B'], ['C'], []],
+    [['D'], ['A'], ['B'], ['C']]
+  ]);
+  const heard = page.getByRole('status').filter({ hasText: 'D is at place 1' });
+  await heard.waitFor();
+  for (const expected of up.slice(0, 5).reverse()) {
+    await press(page, 'Control+z');
+    expect(await rows(page)).toEqual(expected);
+  }
+  await saved(page);
+});
+
+test('tapping ranks without a drag, and the same tap takes it back', async () => {
+  const page = await open(ada, await taskOf(demo, 2));
+  const place = (letter: string, at: number) =>
+    page
+      .getByRole('group', { name: `Place of output ${letter}` })
+      .getByRole('button', { name: `Place ${at}` });
+  await place('C', 1).click();
+  await place('A', 2).click();
+  await place('D', 2).click();
+  expect(await rows(page)).toEqual([['C'], ['A', 'D'], [], []]);
+  await place('C', 1).click();
+  expect(await rows(page)).toEqual([[], ['A', 'D'], [], []]);
+  await page.getByText('Not placed, so in no pair: B, C.').waitFor();
+});
+
+test('a finger drags a card where it would otherwise scroll the page', async () => {
+  const task = await taskOf(demo, 3);
+  const context = await browser.newContext({
+    baseURL: server.origin,
+    storageState: await ada.context.storageState(),
+    viewport: { width: 390, height: 844 },
+    hasTouch: true,
+    isMobile: true
+  });
+  const page = await context.newPage();
+  await open({ ...ada, page }, task);
+  const chip = page.locator('[data-chip]').first();
+  await chip.scrollIntoViewIfNeeded();
+  await page.evaluate(() => window.scrollBy(0, 200));
+  const center = async (selector: string) => {
+    const { x, y, width, height } = (await page.locator(selector).first().boundingBox())!;
+    return { x: x + width / 2, y: y + height / 2 };
+  };
+  const [from, to] = [await center('[data-chip]'), await center('[data-place="2"]')];
+  const scrolled = await page.evaluate(() => window.scrollY);
+  const touch = await context.newCDPSession(page);
+  const send = (type: 'touchStart' | 'touchMove' | 'touchEnd', points: { x: number; y: number }[]) =>
+    touch.send('Input.dispatchTouchEvent', { type, touchPoints: points });
+  await send('touchStart', [from]);
+  for (let step = 1; step <= 8; step++)
+    await send('touchMove', [
+      { x: from.x + ((to.x - from.x) * step) / 8, y: from.y + ((to.y - from.y) * step) / 8 }
+    ]);
+  expect(await page.evaluate(() => window.scrollY)).toBe(scrolled);
+  await send('touchEnd', []);
+  expect(await rows(page)).toEqual([[], ['A'], [], []]);
+  await saved(page);
+  await context.close();
+});
+
+test('all bad and cannot judge are verdicts of their own; a skipped task comes back at the end', async () => {
+  const { page } = bo;
+  await page.goto(`/projects/${demo}/review`);
+  await page.waitForURL('**/review/task_*');
+  await saved(page);
+  const [first, second] = [await taskOf(demo, 1), await taskOf(demo, 2)];
+  await passOn(page, () => press(page, 'x'));
+  await passOn(page, async () => {
+    await press(page, 'c');
+    await page.getByLabel('Reason').fill('The image is needed for this.');
+    await page.getByRole('button', { name: 'Submit without a ranking' }).click();
+  });
+  await passOn(page, () => press(page, 's'));
+  await page.getByText('Task 3 is skipped; it comes back at the end.').waitFor();
+  expect(await rankingsOf(bo, first)).toMatchObject([{ verdict: 'all_bad', tiers: [], version: 1 }]);
+  expect(await rankingsOf(bo, second)).toMatchObject([
+    { verdict: 'cannot_judge', reason: 'The image is needed for this.' }
+  ]);
+  expect(page.url()).toContain((await taskOf(demo, 4)).id);
+
+  // Back to what was submitted: it is as it was left, and submits as a new version.
+  await page.goBack();
+  await open(bo, second);
+  await page.getByText('Place at least one output.').waitFor();
+  await press(page, '1', '2');
+  await passOn(page, () => press(page, 'Control+Enter'));
+  const versions = await rankingsOf(bo, second);
+  expect(versions.map(({ version, verdict }) => [version, verdict])).toEqual([
+    [1, 'cannot_judge'],
+    [2, 'ranked']
+  ]);
+});
+
+test('criteria and the comment go with the ranking, and typing in it moves no card', async () => {
+  const task = await taskOf(demo, 5);
+  const page = await open(bo, task);
+  const criteria = page.getByRole('region', { name: 'Criteria for output A' });
+  await criteria.getByRole('button', { name: 'no', exact: true }).click();
+  await criteria.getByRole('button', { name: '4', exact: true }).click();
+  await criteria.getByRole('button', { name: 'minor edits' }).click();
+  await criteria.getByRole('button', { name: 'minor edits' }).click();
+  await page.getByLabel('Comment').fill('2 of 4 name the side; x marks the other s.');
+  await page.getByLabel('Comment').press('Control+Enter');
+  expect(await rankingsOf(bo, task)).toEqual([]);
+  await page.getByRole('heading', { level: 1 }).click();
+  await press(page, '3', '1');
+  await page.getByLabel('Comment').focus();
+  await passOn(page, () => press(page, 'Control+Enter'));
+  const [ranking] = await rankingsOf(bo, task);
+  const [a, b] = task.outputs.map(({ id }) => id);
+  expect(ranking).toMatchObject({ tiers: [[b], [a]], comment: '2 of 4 name the side; x marks the other s.' });
+  expect(Object.values(ranking!.ratings).sort()).toEqual([4, false]);
+});
+
+test('in a blind project nobody sees another at work, nor their ranking before the reveal', async () => {
+  const made = await callAs<Project>(ada, 'POST', '/projects', {
+    name: 'Blind panel',
+    review: { mode: 'blind', overlap: 2 },
+    criteria: []
+  });
+  const project = made.body.id;
+  await ada.context.request.post(`/api/v1/projects/${project}/imports`, {
+    headers: { origin: server.origin, 'content-type': 'application/jsonl' },
+    data: JSON.stringify({
+      prompt: 'Which is better?',
+      outputs: [
+        { text: 'This one.', source: 'model one' },
+        { text: 'That one.', source: 'model two' }
+      ]
+    })
+  });
+  await invite(project, bo, 'reviewer', true);
+  await expect.poll(async () => (await taskOf(project, 1))?.outputs.length).toBe(2);
+  const task = await taskOf(project, 1);
+  const received: string[] = [];
+  bo.page.on('websocket', (socket) =>
+    socket.on('framereceived', ({ payload }) => received.push(payload.toString('latin1')))
+  );
+  const [a, b] = [await open(ada, task), await open(bo, task)];
+  await b.getByRole('list', { name: 'On this task now' }).getByText(ada.name).waitFor();
+  expect(await b.getByRole('button', { name: 'Together' }).count()).toBe(0);
+  expect(await b.getByText('model one').count()).toBe(0);
+  await press(a, '2', '1');
+  await saved(a);
+  await press(a, 'Control+Enter');
+  await a.getByText('Nothing waits for you').waitFor();
+  await b.reload();
+  await saved(b);
+  await b.getByText('Nobody has submitted a ranking of this task that you may see.').waitFor();
+  expect(await rankingsOf(bo, task)).toEqual([]);
+  expect(received.join('')).not.toMatch(new RegExp(`ballot/${task.id}|${task.outputs[0]!.id}`));
+
+  await press(b, '1', '2', 'Control+Enter');
+  await b.getByText('Nothing waits for you').waitFor();
+  await open(bo, task);
+  await b.getByText('revealed').waitFor();
+  await b.getByText('B > A').waitFor();
+  await b.getByText('model one').waitFor();
+  await b.getByRole('button', { name: /Together/ }).click();
+  await b.getByText('Everyone on this task sees each move as it happens.').waitFor();
+});
+
+test('a task that has its rankings says so to a third person, who may look', async () => {
+  const cy = await person(browser, server.origin, 'Cy Ferrer');
+  await invite(demo, cy, 'reviewer');
+  const task = await taskOf(demo, 1);
+  const page = await open(ada, task);
+  await passOn(page, () => press(page, 'Control+Enter'));
+  await open(cy, task);
+  await cy.page.getByText('This task has its 2 rankings.').waitFor();
+  await press(cy.page, '1');
+  expect(await cy.page.getByRole('button', { name: /^Submit/ }).isDisabled()).toBe(true);
+
+  const dee = await person(browser, server.origin, 'Dee Abara');
+  await invite(demo, dee, 'viewer');
+  await open(dee, task);
+  expect(await dee.page.getByRole('button', { name: /^Submit|^Skip/ }).count()).toBe(0);
+});
+
+test('the keys of the page are listed under ?, and the guidelines under G', async () => {
+  const page = await open(bo, await taskOf(demo, 6));
+  await press(page, '?');
+  await page.getByRole('dialog').getByText('place the selected output; equal numbers tie').waitFor();
+  await press(page, '1', 'Escape');
+  expect((await rows(page)).flat()).toEqual([]);
+  await press(page, 'g');
+  await page.getByRole('dialog', { name: 'Guidelines' }).waitFor();
+  await press(page, 'Escape');
+});
