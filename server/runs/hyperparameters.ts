@@ -13,12 +13,23 @@ const STUDIO_KEYS: Record<string, string> = {
   resume_from_checkpoint: 'the studio goes on at the newest checkpoint by itself'
 };
 
+/** Losses of the trainer that read what a frozen dataset does not hold. */
+const OTHER_DATA: Record<string, string> = {
+  kto: 'votes on single outputs',
+  plackett_luce: 'rankings as tiers'
+};
+
 /** What the studio refuses before it asks the trainer, which knows its own keys and ranges best. */
 export function checkStudioKeys(hyperparameters: Hyperparameters): void {
   for (const key of Object.keys(hyperparameters)) {
     if (Object.hasOwn(STUDIO_KEYS, key))
       throw refuseKey(`hyperparameters.${key}: the studio sets it; ${STUDIO_KEYS[key]}.`);
   }
+  const reads = OTHER_DATA[String(hyperparameters.loss_type)];
+  if (reads)
+    throw refuseKey(
+      `hyperparameters.loss_type: ${hyperparameters.loss_type} learns from ${reads}, and a dataset holds pairs; use the trainer itself.`
+    );
   if ('finetuning_type' in hyperparameters && hyperparameters.finetuning_type !== 'lora')
     throw refuseKey(
       'hyperparameters.finetuning_type: a run makes an adapter, so it is "lora"; use the trainer itself for "full".'

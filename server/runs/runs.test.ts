@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { PAIR_LOSSES, REFERENCE_FREE_LOSSES } from '#wire/run.ts';
 import { readConfig } from '../config.ts';
 import { connect, disconnect } from '../db/connect.ts';
 import { limits } from '../limits.ts';
@@ -87,6 +88,26 @@ built('a second round starts from the first adapter, takes it as reference and s
   expect((await t.ended(told.id)).status).toBe('done');
 });
 
+built(
+  'every loss that the form offers runs; one without a reference takes none from the parent',
+  async () => {
+    const first = await t.ended((await t.start(dpo())).body.id);
+    for (const loss_type of PAIR_LOSSES) {
+      const smoothing = loss_type === 'exo_pair' ? { label_smoothing: 0.1 } : {};
+      const { body } = await t.start({
+        ...dpo({ r: undefined, max_steps: 2, loss_type, ...smoothing }),
+        parent_adapter: first.adapter
+      });
+      const free = REFERENCE_FREE_LOSSES.includes(loss_type);
+      expect([loss_type, body.hyperparameters.reference_adapter]).toEqual([
+        loss_type,
+        free ? undefined : first.adapter
+      ]);
+      expect(await t.ended(body.id)).toMatchObject({ status: 'done', error: null });
+    }
+  }
+);
+
 built('SFT learns the chosen answers', async () => {
   const { body } = await t.start({ ...dpo(), objective: 'sft' });
   expect(await t.ended(body.id)).toMatchObject({ status: 'done', step: 6 });
@@ -100,6 +121,10 @@ built('what is wrong with a run is refused by name before it is in the queue', a
     [dpo({ output_dir: '/tmp' }), 'bad_hyperparameters', 'hyperparameters.output_dir: the studio sets it'],
     [dpo({ finetuning_type: 'full' }), 'bad_hyperparameters', 'finetuning_type'],
     [dpo({ reference_adapter: 3 }), 'bad_hyperparameters', 'reference_adapter'],
+    [dpo({ loss_type: 'ipo', label_smoothing: 0.1 }), 'bad_hyperparameters', 'label_smoothing is not used'],
+    [dpo({ loss_type: 'exo_pair' }), 'bad_hyperparameters', 'label_smoothing must be greater than 0'],
+    [dpo({ loss_type: 'kto' }), 'bad_hyperparameters', 'kto learns from votes on single outputs'],
+    [dpo({ loss_type: 'plackett_luce' }), 'bad_hyperparameters', 'plackett_luce learns from rankings'],
     [{ ...dpo({ beta: 0.1 }), objective: 'sft' }, 'bad_hyperparameters', 'beta'],
     [{ ...dpo(), model: 'model_none' }, 'unknown_model', 'model:'],
     [{ ...dpo(), parent_adapter: 'adapter_none' }, 'unknown_adapter', 'parent_adapter:'],

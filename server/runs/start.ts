@@ -1,6 +1,6 @@
 import { and, eq } from 'drizzle-orm';
 import type { z } from 'zod';
-import type { Hyperparameters, NewRun, Objective } from '#wire/run.ts';
+import { REFERENCE_FREE_LOSSES, type Hyperparameters, type NewRun, type Objective } from '#wire/run.ts';
 import { can, memberOf, type Actor } from '../auth/index.ts';
 import { appendAudit } from '../audit/index.ts';
 import { findDataset } from '../datasets/index.ts';
@@ -92,6 +92,7 @@ async function freeName(
 function withReference({ objective, parent_adapter, hyperparameters = {} }: Given): Hyperparameters {
   if (objective !== 'dpo' || !parent_adapter || 'reference_adapter' in hyperparameters)
     return hyperparameters;
+  if (REFERENCE_FREE_LOSSES.includes(String(hyperparameters.loss_type))) return hyperparameters;
   return { ...hyperparameters, reference_adapter: parent_adapter };
 }
 

@@ -1,6 +1,6 @@
 import { m } from '$lib/paraglide/messages.js';
 import type { Model } from '$lib/wire/model';
-import type { Hyperparameters, Objective } from '$lib/wire/run';
+import { PAIR_LOSSES, type Hyperparameters, type Objective } from '$lib/wire/run';
 
 /** A job key of the trainer as a field: TRL's or PEFT's own name, a sentence, and what an empty field means. */
 export interface Setting {
@@ -70,6 +70,10 @@ export const settings: Setting[] = [
   {
     ...{ key: 'max_grad_norm', label: m.runs_set_norm, hint: m.runs_set_norm_hint },
     ...{ otherwise: same('1'), kind: 'number' }
+  },
+  {
+    ...{ key: 'loss_type', label: m.runs_set_loss, hint: m.runs_set_loss_hint },
+    ...{ otherwise: same('sigmoid'), kind: 'choice', choices: PAIR_LOSSES, objective: 'dpo' }
   },
   {
     ...{ key: 'label_smoothing', label: m.runs_set_smoothing, hint: m.runs_set_smoothing_hint },

@@ -2,6 +2,13 @@ import { z } from 'zod';
 
 export const Objective = z.enum(['sft', 'dpo']);
 export type Objective = z.infer<typeof Objective>;
+/** Values of `loss_type` that learn from pairs, as datasets hold them (trainer/README.md, Objectives). */
+export const PAIR_LOSSES = [
+  ...['sigmoid', 'robust', 'hinge', 'ipo', 'sigmoid_norm', 'exo_pair', 'discopop'],
+  ...['apo_zero', 'apo_down', 'sppo_hard', 'nca_pair', 'simpo', 'orpo']
+];
+/** Those of the policy alone: a reference would have no effect, and the trainer refuses it. */
+export const REFERENCE_FREE_LOSSES = ['simpo', 'orpo'];
 export const RunStatus = z.enum(['queued', 'running', 'done', 'failed', 'cancelled', 'interrupted']);
 export type RunStatus = z.infer<typeof RunStatus>;
 /** The trainer contract's job keys, without those that the studio sets (files, folders, objective). */
