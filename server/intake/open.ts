@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { limits } from '../limits.ts';
 import { readCsv } from './csv.ts';
 import { readJsonArray } from './json-array.ts';
 import { readJsonl } from './jsonl.ts';
 import { readParquet } from './parquet.ts';
-import { FileFault, type Chunks, type ReadRow } from './reading.ts';
+import { FileFault, isGzip, type Chunks, type ReadRow } from './reading.ts';
 
 export const contentTypes = [
   'application/jsonl',
@@ -16,13 +17,28 @@ export const contentTypes = [
 export type ContentType = (typeof contentTypes)[number];
 
 /** The rows of a file on disk, some at a time, in its order. */
-export function readFileRows(path: string, type: ContentType, gzip: boolean): AsyncGenerator<ReadRow[]> {
+export async function* readFileRows(
+  path: string,
+  type: ContentType,
+  declaredGzip: boolean
+): AsyncGenerator<ReadRow[]> {
+  const gzip = declaredGzip || isGzip(await beginningOf(path));
   if (type === 'application/vnd.apache.parquet') {
     if (gzip) throw new FileFault('A Parquet file is packed in itself; send it without gzip.');
-    return readParquet(path);
+    return yield* readParquet(path);
   }
   const packed = createReadStream(path, { highWaterMark: 256 * 1024 });
-  return readRows(gzip ? unpack(packed) : packed, type);
+  yield* readRows(gzip ? unpack(packed) : packed, type);
+}
+
+async function beginningOf(path: string): Promise<Uint8Array> {
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
 }
 
 export function readRows(chunks: Chunks, type: ContentType): AsyncGenerator<ReadRow[]> {

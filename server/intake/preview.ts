@@ -4,7 +4,7 @@ import type { ImportPreview } from '#wire/import.ts';
 import { limits } from '../limits.ts';
 import { Fault } from '../net/fault.ts';
 import { readRows, type ContentType } from './open.ts';
-import { FileFault, type Chunks, type ReadRow } from './reading.ts';
+import { FileFault, isGzip, type Chunks, type ReadRow } from './reading.ts';
 
 const ROWS = 5;
 
@@ -40,7 +40,7 @@ async function beginning(body: Chunks, gzip: boolean): Promise<Uint8Array> {
     if (length >= limits.intake.preview_bytes_max) break;
   }
   const bytes = Buffer.concat(pieces).subarray(0, limits.intake.preview_bytes_max);
-  if (!gzip) return bytes;
+  if (!gzip && !isGzip(bytes)) return bytes;
   try {
     return gunzipSync(bytes, {
       finishFlush: constants.Z_SYNC_FLUSH,

@@ -6,6 +6,9 @@ export class FileFault extends Error {}
 
 export type Chunks = AsyncIterable<Uint8Array>;
 
+/** No text of ours begins with these bytes, and neither does Parquet: such a file is gzip, whatever its sender said. */
+export const isGzip = (beginning: Uint8Array) => beginning[0] === 0x1f && beginning[1] === 0x8b;
+
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** One JSON value from bytes; the fault says why it is none, never what the bytes were. */
@@ -19,7 +22,11 @@ export function parseJson(line: number, bytes: Uint8Array): ReadRow {
   try {
     return { line, value: JSON.parse(text) };
   } catch (error) {
-    return { line, code: 'not_json', detail: `The line is not JSON${placeIn(error)}.` };
+    return {
+      line,
+      code: 'not_json',
+      detail: `The line is not JSON${placeIn(error)}; write each row as one JSON object.`
+    };
   }
 }
 

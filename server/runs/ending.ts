@@ -42,11 +42,11 @@ async function stops(db: Database, runId: string): Promise<number> {
   );
 }
 
-function sentenceOf({ code, message }: TrainerRefusal): string {
-  if (code === 'disk_full')
+function sentenceOf(refusal: TrainerRefusal): string {
+  if (refusal.code === 'disk_full')
     return 'The disk of the server is full; free some space and start the run again. Its last checkpoint is kept.';
-  const sentence = message.charAt(0).toUpperCase() + message.slice(1);
-  return /[.!?]$/.test(sentence) ? sentence : `${sentence}.`;
+  const sentence = refusal.sentence();
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
 function diedTooOften(config: Config, deaths: number, step: number, log: string): string {

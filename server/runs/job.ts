@@ -61,7 +61,7 @@ export async function checkJob(
     await inspect(config, ['--model', model, '--job', file]);
   } catch (error) {
     if (error instanceof TrainerRefusal)
-      throw refuseKey(`hyperparameters: ${error.message.replace(/^\S*job\.json: /, '')}.`);
+      throw refuseKey(`hyperparameters: ${error.sentence().replace(/^\S*job\.json: /, '')}`);
     throw error;
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -86,7 +86,10 @@ async function inspectModel(config: Config, folder: string): Promise<Inspection>
   try {
     return (await inspect(config, ['--model', folder])) as Inspection;
   } catch (error) {
-    if (error instanceof TrainerRefusal) throw refuse(`The model cannot be used: ${error.message}.`);
+    if (error instanceof TrainerRefusal)
+      throw refuse(
+        `The model cannot be used: ${error.sentence('copy its files again, or take another model')}`
+      );
     throw error;
   }
 }

@@ -17,6 +17,12 @@ export class TrainerRefusal extends Error {
     super(message);
     this.code = code;
   }
+
+  /** Its words as the end of a sentence, with a remedy where they bring none. */
+  sentence(remedy?: string): string {
+    if (/[.!?]$/.test(this.message)) return this.message;
+    return remedy && !this.message.includes(';') ? `${this.message}; ${remedy}.` : `${this.message}.`;
+  }
 }
 
 export const LOG = 'trainer.log';

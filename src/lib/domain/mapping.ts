@@ -37,7 +37,11 @@ function voteOf(row: Row, vote: NonNullable<Mapping['votes']>[number]): Imported
 }
 
 function textOf(row: Row, column: string): string {
-  if (!Object.hasOwn(row, column)) throw new RowFault('missing_column', `The column ${column} is missing.`);
+  if (!Object.hasOwn(row, column))
+    throw new RowFault(
+      'missing_column',
+      `The column ${column} is missing; add it, or import with another mapping.`
+    );
   const value = row[column];
   if (value === null || value === undefined) return '';
   if (typeof value === 'object')

@@ -96,8 +96,17 @@ test('a prompt alone has no outputs', () => {
   expect(readRow({ prompt: 'p' }, null)).toMatchObject({ prompt: [user('p')], outputs: [], votes: [] });
 });
 
+test('half a preference is no prompt', () => {
+  const half = () => readRow({ prompt: 'p', rejected: 'r' }, null);
+  expect(half).toThrow('The row has "rejected" without "chosen"; give both, or import with a mapping.');
+});
+
 test.each([
   ['not_object', [1]],
+  ['missing_key', { prompt: 'p', chosen: 'c' }],
+  ['missing_key', { prompt: 'p', chosen: 'c', rejected: null }],
+  ['missing_key', { chosen: 'c' }],
+  ['missing_key', { prompt: 'p', ranking: [[0]] }],
   ['not_object', null],
   ['unknown_shape', { question: 'q' }],
   ['unknown_shape', { prompt: null }],
@@ -147,4 +156,5 @@ test('a mapping makes prompt, outputs and votes of columns, numbers included', (
 test('shapes are known by their keys', () => {
   expect(detectShape(['chosen', 'rejected', 'x'])).toBe('preference_implicit');
   expect(detectShape(['response1'])).toBeNull();
+  expect(detectShape(['prompt', 'chosen'])).toBeNull();
 });

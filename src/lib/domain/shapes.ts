@@ -81,15 +81,32 @@ const METADATA_CHARS_MAX = 65_536;
 
 /** The name of the shape that these keys have; null where it is none of ours and needs a mapping. */
 export function detectShape(keys: readonly string[]): string | null {
-  return shapeOf(new Set(keys))?.name ?? null;
+  const given = new Set(keys);
+  return lacking(given) ? null : (shapeOf(given)?.name ?? null);
 }
 
 const shapeOf = (keys: Set<string>) => shapes.find(({ needs }) => needs.every((key) => keys.has(key)));
 
+/** Keys that say nothing without another: a row that lost one must not pass as a bare prompt with metadata. */
+const PARTNERS = [
+  ['chosen', 'rejected'],
+  ['rejected', 'chosen'],
+  ['ranking', 'outputs']
+] as const;
+
+function lacking(keys: Set<string>): readonly [string, string] | undefined {
+  const shape = shapeOf(keys);
+  if (shape && shape.name !== 'prompt') return undefined;
+  return PARTNERS.find(([key, partner]) => keys.has(key) && !keys.has(partner));
+}
+
 /** Turns a parsed row into a task, by its keys or by a mapping; throws RowFault where it cannot be one. */
 export function readRow(value: unknown, mapping: Mapping | null): ImportedTask {
   if (value === null || typeof value !== 'object' || Array.isArray(value))
-    throw new RowFault('not_object', 'The row is not an object with keys.');
+    throw new RowFault(
+      'not_object',
+      'The row is not an object with keys; write it like {"prompt": ..., ...}.'
+    );
   const row = value as Row;
   const task = mapping ? mapRow(row, mapping) : readByShape(row);
   checkVotes(task);
@@ -110,9 +127,14 @@ function storable(value: unknown): boolean {
 }
 
 function readByShape(row: Row): ImportedTask {
-  const shape = shapeOf(
-    new Set(Object.keys(row).filter((key) => row[key] !== null && row[key] !== undefined))
-  );
+  const given = new Set(Object.keys(row).filter((key) => row[key] !== null && row[key] !== undefined));
+  const lack = lacking(given);
+  if (lack)
+    throw new RowFault(
+      'missing_key',
+      `The row has "${lack[0]}" without "${lack[1]}"; give both, or import with a mapping.`
+    );
+  const shape = shapeOf(given);
   if (!shape)
     throw new RowFault(
       'unknown_shape',
