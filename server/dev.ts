@@ -12,7 +12,7 @@ process.env.NODE_ENV = 'development';
 let app: App | undefined;
 try {
   const config = readConfig(process.env);
-  app = await createApp(config, lostDatabase);
+  app = await createApp(config, () => lostDatabase(config));
   handOver(app);
   // Vite's socket goes through the same port: another would be another origin, which the content policy refuses.
   const server = createHttp(app, (request, response) => vite.middlewares(request, response));

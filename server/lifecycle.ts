@@ -1,7 +1,8 @@
 import type { Server } from 'node:http';
 import type { App } from './app.ts';
-import { ConfigError } from './config.ts';
+import { ConfigError, type Config } from './config.ts';
 import { PostgresError } from './db/binaries.ts';
+import { ifFull } from './db/disk.ts';
 import { MigrationError } from './db/migrate.ts';
 import { AlreadyRunningError } from './db/tenancy.ts';
 
@@ -35,9 +36,9 @@ export function closeOnSignal(
 }
 
 /** Without its lock this process is no longer sure to be the only one: it stops at once and says so. */
-export function lostDatabase(): void {
+export function lostDatabase({ dataDir }: Config): void {
   console.error(
-    '\nThe database connection was lost; stopping, so that nothing is shown as saved that is not. Start again.\n'
+    `\nThe database connection was lost; stopping, so that nothing is shown as saved that is not.${ifFull(dataDir)} Start again.\n`
   );
   process.exit(1);
 }

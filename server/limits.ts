@@ -9,6 +9,10 @@ export const limits = {
     bootstrap_token_length_min: 32,
     invitation_hours: 14 * 24
   },
+  db: {
+    /** Left free by imports: room for what people do meanwhile, and for PostgreSQL's own log. */
+    disk_reserve_bytes: 128 * 1_048_576
+  },
   intake: {
     line_bytes_max: 4 * 1_048_576,
     file_bytes_max: 4 * 1024 * 1_048_576,

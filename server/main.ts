@@ -11,7 +11,7 @@ let app: App | undefined;
 try {
   const started = performance.now();
   const config = readConfig(process.env);
-  app = await createApp(config, lostDatabase);
+  app = await createApp(config, () => lostDatabase(config));
   handOver(app);
   // adapter-node reads these when it loads; the API has its own limit on every body.
   process.env.ORIGIN = config.origin;

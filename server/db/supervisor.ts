@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { launcher, nativeFolder, PostgresError, type Launcher } from './binaries.ts';
 import type { Connection } from './connect.ts';
+import { ifFull } from './disk.ts';
 
 export interface EmbeddedPostgres {
   connection: Connection;
@@ -43,7 +44,9 @@ export async function startPostgres(folder: string, settings: string[] = []): Pr
     const pid = await ready(place, child, deadline);
     if (pid) return handle(place, pid);
     if (Date.now() > deadline)
-      throw new PostgresError(`PostgreSQL did not start; its messages are in ${place.log}.`);
+      throw new PostgresError(
+        `PostgreSQL did not start; its messages are in ${place.log}.${ifFull(place.data)}`
+      );
     // Another one holds the folder: it is dying or just starting. Look again.
     await sleep(100);
   }
@@ -112,7 +115,9 @@ async function finish(place: Place, program: string, args: string[]): Promise<vo
     child.on('close', resolve);
   });
   if (code !== 0)
-    throw new PostgresError(`The database could not be made: ${output.trim().split('\n').at(-1)}`);
+    throw new PostgresError(
+      `The database could not be made: ${output.trim().split('\n').at(-1)}.${ifFull(place.socket)}`
+    );
 }
 
 async function launch(place: Place): Promise<ChildProcess> {
@@ -144,7 +149,9 @@ async function ready(place: Place, child: ChildProcess, deadline: number): Promi
   while (Date.now() < deadline) {
     if (child.exitCode !== null || child.signalCode !== null) {
       if (await exists(join(place.data, 'postmaster.pid'))) return null;
-      throw new PostgresError(`PostgreSQL ended while starting; its messages are in ${place.log}.`);
+      throw new PostgresError(
+        `PostgreSQL ended while starting; its messages are in ${place.log}.${ifFull(place.data)}`
+      );
     }
     if (await serves(place)) return child.pid!;
     await sleep(50);

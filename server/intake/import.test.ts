@@ -2,7 +2,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createApp } from '../app.ts';
 import { limits } from '../limits.ts';
 import { testApp, type TestApp } from '../testing-app.ts';
 import { receive } from './receive.ts';
@@ -107,11 +109,27 @@ test('a full disk is one sentence and leaves nothing', async () => {
   }
   try {
     const refused = { status: 507, code: 'disk_full' };
-    await expect(receive(folder, 'import_x', body())).rejects.toMatchObject(refused);
+    await expect(receive(folder, 'import_x', body(), 0)).rejects.toMatchObject(refused);
+    expect(await readdir(imports)).toEqual([]);
+    // Nor is the last room taken, which PostgreSQL needs.
+    const small = Readable.from([Buffer.from('{}')]);
+    await expect(receive(folder, 'import_x', small, Infinity)).rejects.toMatchObject(refused);
     expect(await readdir(imports)).toEqual([]);
   } finally {
     if (real) spawnSync('umount', [imports]);
   }
+});
+
+test('what a killed server had received and never noted is removed at the next start', async () => {
+  const own = await testApp();
+  const folder = join(own.config.dataDir, 'imports');
+  await own.app.close();
+  await mkdir(folder);
+  await writeFile(join(folder, 'import_forgotten.file'), '{}');
+  const app = await createApp(own.config, () => {});
+  await expect.poll(() => readdir(folder)).toEqual([]);
+  await app.close();
+  await own.close();
 });
 
 test('a file that breaks off fails with its reason and keeps the rows before', async () => {

@@ -1,5 +1,7 @@
 import { createReadStream } from 'node:fs';
-import { asc, desc, eq, sql } from 'drizzle-orm';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { asc, desc, eq, inArray } from 'drizzle-orm';
 import type { ImportedTask } from '#domain/imported.ts';
 import { Import, ImportPreview, ImportQuery, Mapping } from '#wire/import.ts';
 import { listOf, PageQuery } from '#wire/list.ts';
@@ -14,7 +16,7 @@ import type { Services } from '../services.ts';
 import { contentTypes, type ContentType } from './open.ts';
 import { preview } from './preview.ts';
 import type { Chunks } from './reading.ts';
-import { receive } from './receive.ts';
+import { faultOf, fileOf, receive } from './receive.ts';
 import { importError, importRow } from './tables.ts';
 import { runImport, type Sink } from './work.ts';
 
@@ -22,6 +24,7 @@ export type { IncomingTask, Sink } from './work.ts';
 export type { ImportedTask };
 
 const QUEUE = 'import';
+const unfinished = inArray(importRow.status, ['queued', 'running']);
 
 export interface NewImport {
   projectId: string;
@@ -59,7 +62,21 @@ export function createIntake(services: Services, sink: Sink) {
   }
   jobs.on(QUEUE, ({ id }) => work(id!));
   const reaper = setInterval(() => void reap(), limits.intake.stale_seconds * 1_000).unref();
-  void reap();
+  void sweep().then(reap);
+
+  /** Files that a killed server had received for imports it never noted, or had not removed yet: nobody reads them. */
+  async function sweep(): Promise<void> {
+    const folder = join(config.dataDir, 'imports');
+    try {
+      const names = await readdir(folder).catch(() => []);
+      const rows = await db.select({ id: importRow.id }).from(importRow).where(unfinished);
+      const wanted = new Set(rows.map(({ id }) => fileOf(config.dataDir, id)));
+      for (const path of names.map((name) => join(folder, name)))
+        if (!wanted.has(path)) await rm(path, { force: true });
+    } catch (error) {
+      if (!stopping) log.error('import sweep', { error });
+    }
+  }
 
   /** This is the only server: what runs here and is not in `working` was left by one that was killed. */
   async function reap(): Promise<void> {
@@ -67,7 +84,7 @@ export function createIntake(services: Services, sink: Sink) {
       const rows = await db
         .select({ id: importRow.id })
         .from(importRow)
-        .where(sql`${importRow.status} in ('queued', 'running')`)
+        .where(unfinished)
         .orderBy(asc(importRow.createdAt));
       for (const { id } of rows) await work(id);
     } catch (error) {
@@ -79,7 +96,7 @@ export function createIntake(services: Services, sink: Sink) {
     const id = newId('import');
     const { bytes, sha256 } = await receive(config.dataDir, id, given.body);
     const { projectId, contentType, mapping } = given;
-    await db.transaction(async (tx) => {
+    const keep = db.transaction(async (tx) => {
       await tx.insert(importRow).values({
         ...{ id, projectId, contentType, mapping, bytes, sha256, createdBy: userId, status: 'queued' },
         gzip: given.gzip ? 1 : 0,
@@ -87,6 +104,10 @@ export function createIntake(services: Services, sink: Sink) {
       });
       const facts = { bytes, sha256, contentType };
       await appendAudit(tx, { actor: given.actor, action: 'import.start', object: id, projectId, facts });
+    });
+    await keep.catch(async (error: unknown) => {
+      await rm(fileOf(config.dataDir, id), { force: true });
+      throw faultOf(error);
     });
     return id;
   }

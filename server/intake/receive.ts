@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { isFull } from '../db/disk.ts';
 import { limits } from '../limits.ts';
 import { Fault } from '../net/fault.ts';
 import type { Chunks } from './reading.ts';
@@ -16,12 +17,17 @@ export const fileOf = (dataDir: string, id: string) => join(dataDir, 'imports', 
  * Writes a body to disk as it arrives and syncs it before anything says that it is here. Whatever goes wrong (too
  * large, the sender gone, the disk full) leaves no file behind.
  */
-export async function receive(dataDir: string, id: string, body: Chunks): Promise<Received> {
+export async function receive(
+  dataDir: string,
+  id: string,
+  body: Chunks,
+  reserveBytes: number = limits.db.disk_reserve_bytes
+): Promise<Received> {
   const path = fileOf(dataDir, id);
   const part = `${path}.part`;
   try {
     await mkdir(join(dataDir, 'imports'), { recursive: true });
-    const received = await write(part, body);
+    const received = await write(part, body, reserveBytes);
     await rename(part, path);
     await syncFolder(join(dataDir, 'imports'));
     return received;
@@ -32,12 +38,19 @@ export async function receive(dataDir: string, id: string, body: Chunks): Promis
   }
 }
 
-async function write(path: string, body: Chunks): Promise<Received> {
+const LOOK_EVERY_BYTES = 8 * 1_048_576;
+
+async function write(path: string, body: Chunks, reserveBytes: number): Promise<Received> {
   const file = await open(path, 'wx', 0o600);
   try {
     const hash = createHash('sha256');
     let bytes = 0;
+    let looked = -Infinity;
     for await (const chunk of body) {
+      if (bytes - looked >= LOOK_EVERY_BYTES) {
+        if (isFull(dirname(path), reserveBytes)) throw diskFull();
+        looked = bytes;
+      }
       bytes += chunk.byteLength;
       if (bytes > limits.intake.file_bytes_max)
         throw new Fault(
@@ -65,13 +78,11 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-function faultOf(error: unknown): unknown {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new Fault(
-      507,
-      'disk_full',
-      'The disk of the server is full; free some space and send the file again.'
-    );
-  return error;
+const diskFull = () =>
+  new Fault(507, 'disk_full', 'The disk of the server is full; free some space and send the file again.');
+
+/** `53100` is PostgreSQL's. */
+export function faultOf(error: unknown): unknown {
+  const { code, cause } = error as { code?: string; cause?: { code?: string } };
+  return ['ENOSPC', 'EDQUOT', '53100'].includes(code ?? cause?.code ?? '') ? diskFull() : error;
 }

@@ -5,12 +5,13 @@ import { RowFault, type ImportedTask } from '#domain/imported.ts';
 import { readRow } from '#domain/shapes.ts';
 import type { Mapping } from '#wire/import.ts';
 import { appendAudit } from '../audit/index.ts';
+import { isFull } from '../db/disk.ts';
 import type { Database, Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { log } from '../net/log.ts';
 import { readFileRows, type ContentType } from './open.ts';
 import { FileFault, type ReadRow } from './reading.ts';
-import { fileOf } from './receive.ts';
+import { faultOf, fileOf } from './receive.ts';
 import { importError, importRow } from './tables.ts';
 
 export interface IncomingTask {
@@ -60,13 +61,15 @@ export async function runImport(
   await rm(fileOf(dataDir, id), { force: true });
 }
 
+const DISK_FULL =
+  'The disk of the server is full; free some space and send the file again. Rows counted as accepted are kept.';
+
 function failureOf(error: unknown): string {
   if (error instanceof FileFault) return error.message;
-  const code = (error as { code?: string }).code ?? (error as { cause?: { code?: string } }).cause?.code;
-  if (code === 'ENOENT') return 'The file is no longer on the server; send it again.';
-  // PostgreSQL's disk_full; the batch was rolled back.
-  if (code === '53100' || code === 'ENOSPC')
-    return 'The disk of the server is full; free some space and send the file again. Rows counted as accepted are kept.';
+  if ((error as { code?: string }).code === 'ENOENT')
+    return 'The file is no longer on the server; send it again.';
+  // Where it was PostgreSQL that found no room, the batch was rolled back.
+  if (faultOf(error) !== error) return DISK_FULL;
   return 'The server failed to import the file; its log says why. Rows counted as accepted are kept.';
 }
 
@@ -85,6 +88,7 @@ async function readOn(
   let cursor = row.cursor;
   let batch: ReadRow[] = [];
   const commit = async () => {
+    if (isFull(dataDir)) throw new FileFault(DISK_FULL);
     await commitBatch(db, sink, row, cursor, batch);
     cursor += batch.length;
     batch = [];

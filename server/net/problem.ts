@@ -3,7 +3,8 @@ import { log } from './log.ts';
 
 /** RFC 9457. An error that is not a Fault is ours: it is logged with a number that the caller can quote, and told no more. */
 export function problem(error: unknown, request: Request): Response {
-  if (error instanceof Fault) return problemResponse(error.status, error.code, error.message);
+  if (error instanceof Fault)
+    return withoutBody(problemResponse(error.status, error.code, error.message), request);
   const number = crypto.randomUUID().slice(0, 8);
   log.error('request failed', { number, method: request.method, path: new URL(request.url).pathname, error });
   return problemResponse(
@@ -11,6 +12,12 @@ export function problem(error: unknown, request: Request): Response {
     'internal',
     `Something went wrong here, not with your request. The server's log has it under ${number}.`
   );
+}
+
+/** What is still on its way of a body that was refused would be taken for the next request. */
+function withoutBody(response: Response, request: Request): Response {
+  if (request.body) response.headers.set('connection', 'close');
+  return response;
 }
 
 function problemResponse(status: number, code: string, detail: string): Response {
