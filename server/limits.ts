@@ -23,6 +23,8 @@ export const limits = {
     /** The ratio is looked at from here on. */
     gzip_ratio_from_bytes: 16 * 1_048_576,
     preview_bytes_max: 262_144,
+    /** Of a body that was refused in the middle. */
+    drained_bytes_max: 256 * 1_048_576,
     stale_seconds: 30
   },
   tasks: {

@@ -112,8 +112,10 @@ test('a full disk is one sentence and leaves nothing', async () => {
     await expect(receive(folder, 'import_x', body(), 0)).rejects.toMatchObject(refused);
     expect(await readdir(imports)).toEqual([]);
     // Nor is the last room taken, which PostgreSQL needs.
-    const small = Readable.from([Buffer.from('{}')]);
-    await expect(receive(folder, 'import_x', small, Infinity)).rejects.toMatchObject(refused);
+    const whole = Readable.from(Array.from({ length: 50 }, () => Buffer.from('{}')));
+    await expect(receive(folder, 'import_x', whole, Infinity)).rejects.toMatchObject(refused);
+    // The sender was heard out, or it would never read why.
+    expect(whole.readableEnded).toBe(true);
     expect(await readdir(imports)).toEqual([]);
   } finally {
     if (real) spawnSync('umount', [imports]);

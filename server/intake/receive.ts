@@ -25,16 +25,34 @@ export async function receive(
 ): Promise<Received> {
   const path = fileOf(dataDir, id);
   const part = `${path}.part`;
+  const chunks = body[Symbol.asyncIterator]();
   try {
     await mkdir(join(dataDir, 'imports'), { recursive: true });
-    const received = await write(part, body, reserveBytes);
+    // Without `return`, so that a loop that ends early does not cancel the body.
+    const unbroken = { [Symbol.asyncIterator]: () => ({ next: () => chunks.next() }) };
+    const received = await write(part, unbroken, reserveBytes);
     await rename(part, path);
     await syncFolder(join(dataDir, 'imports'));
     return received;
   } catch (error) {
     await rm(part, { force: true });
     await rm(path, { force: true });
+    await drain(chunks);
     throw faultOf(error);
+  }
+}
+
+/** Lets the rest of a body come, within reason: a browser that is cut off while it sends reads no answer. */
+async function drain(chunks: AsyncIterator<Uint8Array>): Promise<void> {
+  try {
+    for (let bytes = 0; bytes < limits.intake.drained_bytes_max;) {
+      const { done, value } = await chunks.next();
+      if (done) return;
+      bytes += value.byteLength;
+    }
+    await chunks.return?.();
+  } catch {
+    // The sender is gone, and with it whoever would read the answer.
   }
 }
 
