@@ -147,7 +147,7 @@ class GroupsFile {
 
   #segment(ids: readonly number[], mask: Uint8Array | null): number {
     this.#tokens.append(ids);
-    this.#mask.append([...(mask ?? new Uint8Array(ids.length).fill(1))]);
+    this.#mask.append(mask ?? new Uint8Array(ids.length).fill(1));
     this.#masked ||= mask !== null;
     this.#segments.push(BigInt(this.#tokens.length));
     this.counts.tokens += ids.length;

@@ -16,7 +16,7 @@ export class Growing<A extends Typed> {
     this.append(values);
   }
 
-  append(values: readonly Element<A>[]): void {
+  append(values: ArrayLike<Element<A>>): void {
     const wanted = this.length + values.length;
     if (wanted > this.#array.length) {
       const larger = new this.#make(Math.max(wanted, this.#array.length * 2));

@@ -118,6 +118,16 @@ async function refuseWithout(folder: string): Promise<Fault> {
   );
 }
 
+/** A file of older models, which the preview does not carry: what it alone knows would be missing without a word. */
+function checkSpecialTokens(map: unknown, config: unknown): void {
+  const [older, newer] = [map, config].map((one) => (one ?? {}) as Record<string, unknown>);
+  for (const name of ['bos_token', 'eos_token'])
+    if (older![name] && !newer![name])
+      throw refuse(
+        `special_tokens_map.json names a ${name} that tokenizer_config.json does not; add it to tokenizer_config.json.`
+      );
+}
+
 /** The model's tokenizer and chat template; `now` is the date that a template may write. Throws Fault 422. */
 export async function readText(folder: string, now?: Date): Promise<Text> {
   const json = async (name: string) => {
@@ -129,11 +139,13 @@ export async function readText(folder: string, now?: Date): Promise<Text> {
     }
   };
   const tokenizer = await json('tokenizer.json');
+  const tokenizerConfig = await json('tokenizer_config.json');
+  checkSpecialTokens(await json('special_tokens_map.json'), tokenizerConfig);
   if (tokenizer === undefined) throw await refuseWithout(folder);
   try {
     const files = {
       tokenizer,
-      tokenizerConfig: await json('tokenizer_config.json'),
+      tokenizerConfig,
       chatTemplate: await readFile(join(folder, 'chat_template.jinja'), 'utf8').catch(() => undefined),
       generationConfig: await json('generation_config.json'),
       modelConfig: await json('config.json')

@@ -78,6 +78,13 @@ built('what is wrong with a folder is one sentence without a path of the server'
   const losesText = (folder: string) =>
     writeFile(join(folder, 'chat_template.jinja'), '{{ messages | length }}');
   expect(await broken('other-template', losesText)).toContain('The chat template loses the text of messages');
+  const olderFile = (folder: string) =>
+    writeFile(join(folder, 'special_tokens_map.json'), '{"bos_token": "<s>", "eos_token": "</s>"}').then(() =>
+      writeFile(join(folder, 'tokenizer_config.json'), '{"eos_token": "</s>"}')
+    );
+  expect(await broken('older-file', olderFile)).toBe(
+    'special_tokens_map.json names a bos_token that tokenizer_config.json does not; add it to tokenizer_config.json.'
+  );
   const unknownFilter = (folder: string) =>
     writeFile(join(folder, 'chat_template.jinja'), '{{ 1 | groupby }}');
   expect(await broken('unknown-filter', unknownFilter)).toBe(

@@ -30,6 +30,8 @@ export function specialTokens(config: Record<string, unknown>): Special {
  */
 export function chatTemplate(given: unknown, special: Special, now: () => Date): Render | null {
   const source = Array.isArray(given) ? given.find(({ name }) => name === 'default')?.template : given;
+  if (given && typeof source !== 'string')
+    throw new TextError('bad_template', 'The chat templates of this model have no one named "default".');
   if (typeof source !== 'string' || !source.trim()) return null;
   const template = compile(source);
   return (messages, addGenerationPrompt, more = {}) => {

@@ -107,6 +107,8 @@ test('a template that cannot be trained on is refused in one sentence', () => {
   expect(() => withTemplate('{{ messages[0].role }}')).toThrow(
     'The chat template loses the text of messages'
   );
+  const named = [{ name: 'tool_use', template: TURNS }];
+  expect(() => withTemplate(named as never)).toThrow('have no one named "default"');
   const open = TURNS.replace("'[assistant]'", "'[assistant]<think>'");
   expect(() => withTemplate(open)).toThrow(
     'The chat template ends its prompt with thinking that is left open'

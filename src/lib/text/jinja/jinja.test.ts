@@ -94,6 +94,7 @@ test('what is not there has no attributes and is no silent nothing', () => {
   expect(() => render("{{ 'a' + m[0].foo }}")).toThrow("'dict object' has no attribute 'foo'");
   expect(() => render('{{ m.append(1) }}')).toThrow("'list object' has no attribute 'append'");
   expect(() => render('{{ m|unique }}')).toThrow("unhashable type: 'dict'");
+  expect(() => render('{{ range(100001) }}')).toThrow('range() is longer than 100000');
   expect(() => render("{{ strftime_now('%q') }}")).toThrow('strftime_now does not know %q');
 });
 

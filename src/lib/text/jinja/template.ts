@@ -56,10 +56,13 @@ const raise: Callable = ([message = null]) => {
   throw new TemplateFault(text(message));
 };
 
+const RANGE_MAX = 100_000;
 const range: Callable = (args) => {
   const [start, stop, step = 1] = args.length < 2 ? [0, args[0] ?? 0] : args;
   if (typeof start !== 'number' || typeof stop !== 'number' || typeof step !== 'number' || !step)
     throw new TemplateFault('range() takes integers');
+  if ((stop - start) / step > RANGE_MAX)
+    throw new TemplateFault(`range() is longer than ${RANGE_MAX}, the most that Jinja2's sandbox allows`);
   const found: number[] = [];
   for (let i = start; step > 0 ? i < stop : i > stop; i += step) found.push(i);
   return found;
