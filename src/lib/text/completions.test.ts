@@ -115,6 +115,27 @@ test('a template that cannot be trained on is refused in one sentence', () => {
   );
 });
 
+test('a conversation of which the template loses a message is refused, not asked in part', () => {
+  const text = withTemplate(TURNS.replace('for m in messages', "for m in messages if m.role != 'system'"));
+  const messages: Message[] = [{ role: 'system', content: 'Be brief.' }, user('a')];
+  const sentence = 'The chat template leaves out what a message with the role "system" says.';
+  expect(() => text.prompt(messages)).toThrow(sentence);
+  expect(() => text.completion(messages, 'b')).toThrow(sentence);
+});
+
+test.skipIf(!present)('Mistral Nemo drops the system message once there is an answer: refused', () => {
+  const text = createText({
+    tokenizer: byteTokenizer([], ['</s>', '<s>', '[INST]', '[/INST]']),
+    tokenizerConfig: { bos_token: '<s>', eos_token: '</s>' },
+    chatTemplate: textOf('chat-templates/llama.cpp/mistralai-Mistral-Nemo-Instruct-2407.jinja')
+  });
+  const messages: Message[] = [{ role: 'system', content: 'Be brief.' }, user('a')];
+  expect(text.prompt(messages).length).toBeGreaterThan(0);
+  expect(() => text.completion(messages, 'b')).toThrow(
+    'writes this conversation otherwise once its answer is there'
+  );
+});
+
 test('where prompts end with thinking that history drops, the answer follows the prompt as it is asked', () => {
   const text = withTemplate(TURNS.replace("'[assistant]'", "'[assistant]<think></think>'"));
   expect(text.decode(text.prompt([user('a')]))).toBe('[user]a[assistant]<think></think>');

@@ -114,7 +114,16 @@ interface Ask {
 }
 
 function templated(render: Render, { arguments: given, dropped }: Opening): Ask {
-  const prompt = (messages: readonly Message[]) => render(messages, true, given).text;
+  const prompt = (messages: readonly Message[]) => {
+    const { text } = render(messages, true, given);
+    // Earlier answers may lose their reasoning; what was asked must be there.
+    const lost = messages.find(({ role, content }) => role !== 'assistant' && !text.includes(content.trim()));
+    if (!lost) return text;
+    throw new TextError(
+      'template_refused',
+      `The chat template leaves out what a message with the role "${lost.role}" says.`
+    );
+  };
   return {
     prompt,
     answered(messages, answer) {
