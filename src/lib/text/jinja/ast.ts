@@ -1,4 +1,5 @@
 import { parse, tokenize } from '@huggingface/jinja';
+import { TemplateFault } from './values.ts';
 
 /** The parser's tree; the library does not export these types. */
 export type Node =
@@ -46,7 +47,30 @@ export function parseTemplate(source: string): Node[] {
     .replace(/\r\n?/g, '\n')
     .replace(/(\{%-?\s*)generation(\s*-?%\})/g, `$1call ${GENERATION}()$2`)
     .replace(/(\{%-?\s*)endgeneration(\s*-?%\})/g, '$1endcall$2');
-  return parse(tokenize(plain, { trim_blocks: true, lstrip_blocks: true })).body as unknown as Node[];
+  const tokens = tokenize(plain, { trim_blocks: true, lstrip_blocks: true });
+  refuseChains(tokens);
+  return parse(tokens).body as unknown as Node[];
+}
+
+/** After these another comparison may stand at the same depth of brackets. */
+const APART = /^(and|or|if|else|,|:|=)$/;
+
+/**
+ * Python reads `a < b < c` as `a < b and b < c`; the parser would make `(a < b) < c` of it, and its tree no longer tells
+ * one from the other.
+ */
+function refuseChains(tokens: ReturnType<typeof tokenize>): void {
+  let compared = [false];
+  for (const { type, value } of tokens) {
+    if (type === 'Text' || type === 'StringLiteral') continue;
+    if (type === 'OpenStatement' || type === 'OpenExpression') compared = [false];
+    else if (type.startsWith('Open')) compared.push(false);
+    else if (type.startsWith('Close') && compared.length > 1) compared.pop();
+    else if (type === 'ComparisonBinaryOperator' || value === 'in') {
+      if (compared.at(-1)) throw new TemplateFault('A comparison of a comparison needs brackets, or "and".');
+      compared[compared.length - 1] = true;
+    } else if (APART.test(value)) compared[compared.length - 1] = false;
+  }
 }
 
 /** Every node of a tree, itself included. */

@@ -103,6 +103,11 @@ test('an unknown filter or test is refused before anything is rendered, also whe
     "No filter named 'groupby'."
   );
   expect(() => compileTemplate('{% if false and m is odder %}{% endif %}')).toThrow("No test named 'odder'.");
+  for (const chain of ['1 < 2 < 3', "'a' in 'ab' == true", '1 != 2 not in [3]'])
+    expect(() => compileTemplate(`{{ ${chain} }}`)).toThrow('A comparison of a comparison needs brackets');
+  const apart =
+    "{{ (1 < 2) == (2 < 3) }}{{ 1 < 2 and 2 < 3 }}{{ [1 < 2, 2 < 3] }}{% for x in m if x.role == 'user' %}{{ x.content }}{% endfor %}";
+  expect(render(apart).text).toBe('TrueTrue[True, True]ab');
   expect(() => compileTemplate('{% include "x" %}')).toThrow('Unknown statement type: include');
 });
 

@@ -24,7 +24,7 @@ export type Template = (variables: Record<string, unknown>, now: Date) => Render
  */
 export function compileTemplate(source: string): Template {
   const body = parseTemplate(source);
-  for (const node of walk(body)) checkNames(node);
+  for (const node of walk(body)) checkNode(node);
   return (variables, now) => {
     const globals = new Scope(null);
     for (const [name, value] of Object.entries(GLOBALS)) globals.names.set(name, value);
@@ -42,7 +42,7 @@ function render(body: Node[], scope: Scope): Output {
   return out;
 }
 
-function checkNames(node: Node): void {
+function checkNode(node: Node): void {
   if (node.type === 'FilterExpression' || node.type === 'FilterStatement') {
     const named = node.filter.type === 'CallExpression' ? node.filter.callee : node.filter;
     const name = named.type === 'Identifier' ? named.value : '';
