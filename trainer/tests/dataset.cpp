@@ -20,7 +20,7 @@ Groups three_lengths() {
 Dataset load(const Groups& groups, Signal signal, TruncationMode mode, int64_t max_length) {
   TempDir dir;
   write_groups(dir / "g.safetensors", groups);
-  return load_dataset(dir / "g.safetensors", signal, mode, max_length, 61);
+  return load_dataset(dir / "g.safetensors", signal, mode, max_length, parse_model_config(tiny::config(), "config.json"));
 }
 
 Ids ids(std::span<const int32_t> tokens) { return {tokens.begin(), tokens.end()}; }

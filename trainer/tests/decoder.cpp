@@ -18,9 +18,9 @@ ModelConfig small(bool tied) {
 
 const std::vector<int32_t> kPrompt = {3, 1, 4}, kFirst = {1, 5, 9}, kSecond = {2, 6}, kText = {5, 3, 5, 8};
 
-std::vector<GroupView> groups() {
-  GroupView pair{0, kPrompt, {{1, kFirst, {}, 1}, {2, kSecond, {}, 1}}};
-  GroupView text{1, {}, {{4, kText, {}, 1}}};
+std::vector<GroupView> groups(const ModelConfig& config) {
+  GroupView pair{0, kPrompt, {{1, kFirst, {}, 1}, {2, kSecond, {}, 1}}, config.longrope_length()};
+  GroupView text{1, {}, {{4, kText, {}, 1}}, config.longrope_length()};
   return {pair, text};
 }
 
@@ -74,7 +74,7 @@ double loss(Model& m, const PackedBatch& batch, const std::vector<double>& coef,
 TEST("full finetuning: the gradient of every weight of every family") {
   for (const ModelConfig& config : family_configs()) {
     Model m(config);
-    const auto views = groups();
+    const auto views = groups(config);
     const PackedBatch batch = packed(views);
     const std::vector<double> coef = Numbers().vector(batch.n_rows());
     for (const bool recompute : {false, true}) {
@@ -95,7 +95,7 @@ TEST("full finetuning: the gradient of every weight of every family") {
 TEST("LoRA: the gradient of every A and B of every family, layers kept and recomputed, head in one pass and in two") {
   for (const ModelConfig& config : family_configs()) {
     Model m(config);
-    const auto views = groups();
+    const auto views = groups(config);
     const PackedBatch batch = packed(views);
     const std::vector<double> coef = Numbers().vector(batch.n_rows());
     const auto gradient = [&](bool recompute, bool unit) {
@@ -124,7 +124,7 @@ TEST("LoRA: the gradient of every A and B of every family, layers kept and recom
 TEST("a shared prompt gives what prompt and completion alone give, in every family") {
   for (const ModelConfig& config : family_configs()) {
     Model m(config);
-    const auto views = groups();
+    const auto views = groups(config);
     const PackedBatch together = packed(views);
     Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
     std::vector<double> shared(together.n_rows()), alone;
@@ -134,7 +134,7 @@ TEST("a shared prompt gives what prompt and completion alone give, in every fami
       for (const Completion& completion : view.completions) {
         std::vector<int32_t> tokens(view.prompt.begin(), view.prompt.end());
         tokens.insert(tokens.end(), completion.tokens.begin(), completion.tokens.end());
-        const std::vector<GroupView> one = {{0, {}, {{0, tokens, {}, 1}}}};
+        const std::vector<GroupView> one = {{0, {}, {{0, tokens, {}, 1}}, config.longrope_length()}};
         const PackedBatch batch = packed(one);
         std::vector<double> logp(batch.n_rows());
         decoder.forward(batch, &m.lora);

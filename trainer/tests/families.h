@@ -1,5 +1,5 @@
 // A very small model of every family, as its config.json would be: windows shorter than the sequences, scaled positions,
-// and every option that changes what is computed.
+// some of them beyond the length where longrope changes, and every option that changes what is computed.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ inline const std::vector<std::string>& family_config_texts() {
       R"("model_type":"gemma2","head_dim":4,"query_pre_attn_scalar":3,"sliding_window":3,"attn_logit_softcapping":2,"final_logit_softcapping":3)",
       R"("model_type":"gemma3_text","head_dim":4,"query_pre_attn_scalar":3,"sliding_window":3,"sliding_window_pattern":2,"rope_theta":5000,
          "rope_local_base_freq":100,"rope_scaling":{"rope_type":"linear","factor":8})",
-      R"("model_type":"phi3","partial_rotary_factor":0.5,"head_dim":4,"original_max_position_embeddings":16,
+      R"("model_type":"phi3","partial_rotary_factor":0.5,"head_dim":4,"original_max_position_embeddings":5,
          "rope_scaling":{"type":"longrope","short_factor":[1.5],"long_factor":[3]})",
       R"("model_type":"smollm3","no_rope_layer_interval":2,"use_sliding_window":true,"sliding_window":3)",
   };

@@ -27,7 +27,7 @@ struct Pass {
   // `job` lacks output_dir; micro_batch_tokens and gradient_checkpointing are as it says.
   explicit Pass(const concord::Json& members, int threads = 0) : job(parse(members)), cpu(threads), model(job) {
     data = concord::load_dataset(job.train_file, job.signal(), job.truncation_mode, resolve_max_length(job, model.config),
-                                 model.config.vocab_size);
+                                 model.config);
     model.allocate_training_state(job);
     if (job.needs_reference()) {
       if (!job.reference_adapter.empty())

@@ -3,6 +3,7 @@
 // defines: ModelConfig, Rope, RopeScaling, LayerSpec, TensorSpec, LinearSpec, parse_model_config, model_tensors, model_linears
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,18 @@ struct ModelConfig {
   int64_t bos_token_id = -1;           // -1: none
   std::vector<int64_t> eos_token_ids;  // empty: none
   std::string dtype = "float32";       // torch_dtype or dtype: float32, float16, bfloat16
+
+  // Longer sequences turn by longrope's other factors; 0 where the model has none.
+  int64_t longrope_length() const {
+    const RopeScaling& s = ropes.front().scaling;
+    return s.type == RopeScaling::Type::longrope ? s.original_max_position_embeddings : 0;
+  }
+  // How long a sequence that begins with such a prompt may grow token by token: keys that are kept cannot be turned again,
+  // so one that begins short ends with the token that would change longrope's angles.
+  int64_t growth_limit(int64_t prompt_tokens) const {
+    const int64_t change = longrope_length();
+    return change > 0 && prompt_tokens <= change ? std::min(change + 1, max_position_embeddings) : max_position_embeddings;
+  }
 };
 
 // Throws Failure(2) naming the key for anything unsupported or out of bounds.

@@ -124,7 +124,7 @@ void describe_phi3(const JsonAt& at, ModelConfig& config) {
   for (const char* key : {"resid_pdrop", "embd_pdrop"})
     if (number_or(at, key, 0, 0, 1) != 0) at[key].refuse("is not 0, which is not supported");
   config.fused_projections = true;
-  config.ropes = {parse_rope(at, config, {10000, true, true})};
+  config.ropes = {parse_rope(at, config, {10000, true, true, false})};
   all_layers(config, {window_of(at, 0), 0});
 }
 
@@ -133,7 +133,7 @@ void describe_smollm3(const JsonAt& at, ModelConfig& config) {
   read_silu(at, config);
   read_attention_bias(at, config);
   config.mlp_bias = boolean_or(at, "mlp_bias", false);
-  config.ropes = {parse_rope(at, config, {2e6, false, false})};
+  config.ropes = {parse_rope(at, config, {2e6, false, false, false})};
   const JsonAt given = at["no_rope_layers"];
   const int64_t interval = integer_or(at, "no_rope_layer_interval", 4, 1, limits::layers_max);
   if (!given.is_null() && static_cast<int64_t>(given.array().size()) < config.num_hidden_layers)

@@ -17,7 +17,7 @@ double theta_or(const JsonAt& at, double fallback) { return number_or(at, "rope_
 // transformers: the key beside rope_scaling wins over the one inside, and Phi-3's default over both.
 int64_t original_positions(const JsonAt& at, const JsonAt& rope, const ModelConfig& config, const RopeRules& rules) {
   const int64_t inside = integer_or(rope, "original_max_position_embeddings", config.max_position_embeddings, 2, limits::positions_max);
-  return integer_or(at, "original_max_position_embeddings", rules.longrope ? 4096 : inside, 2, limits::positions_max);
+  return integer_or(at, "original_max_position_embeddings", rules.only_longrope ? 4096 : inside, 2, limits::positions_max);
 }
 
 // A key that is not read here would change the angles in a way that goes unseen.
@@ -76,16 +76,16 @@ RopeScaling parse_scaling(const JsonAt& at, const JsonAt& rope, const ModelConfi
   RopeScaling s;
   const JsonAt key = type_of(rope);
   std::string type = key.is_null() ? "default" : key.string();
-  if (rules.longrope && (type == "su" || type == "yarn")) type = "longrope";
+  if (rules.only_longrope && (type == "su" || type == "yarn")) type = "longrope";
   if (type == "default") return s;
   s.original_max_position_embeddings = original_positions(at, rope, config, rules);
-  if (type == "longrope") {
+  if (type == "longrope" && !rules.by_layer) {
     s.type = RopeScaling::Type::longrope;
     parse_longrope(rope, config.max_position_embeddings, rotary_dim, s);
-  } else if (type == "linear" && !rules.longrope) {
+  } else if (type == "linear" && !rules.only_longrope) {
     s.type = RopeScaling::Type::linear;
     s.factor = rope["factor"].number(1, 1e6);
-  } else if (type == "llama3" && !rules.longrope) {
+  } else if (type == "llama3" && !rules.only_longrope) {
     s.type = RopeScaling::Type::llama3;
     parse_llama3(rope, s);
   } else if (type == "yarn") {
@@ -93,7 +93,7 @@ RopeScaling parse_scaling(const JsonAt& at, const JsonAt& rope, const ModelConfi
     parse_yarn(rope, s);
   } else {
     key.refuse("is " + in_quotes(type) + ", which is not supported; supported: default, " +
-               (rules.longrope ? "longrope" : "linear, llama3, yarn, longrope"));
+               (rules.only_longrope ? "longrope" : rules.by_layer ? "linear, llama3, yarn" : "linear, llama3, yarn, longrope"));
   }
   return s;
 }
@@ -140,9 +140,9 @@ std::vector<Rope> parse_ropes_by_layer_type(const JsonAt& at, const ModelConfig&
       if (key != "full_attention" && key != "sliding_attention") by_type[key].refuse("is not a layer type; known: full_attention, sliding_attention");
   const JsonAt full = object_at(by_type, "full_attention"), sliding = object_at(by_type, "sliding_attention");
   const JsonAt four = object_at(at, "rope_scaling");
-  const double theta = theta_or(full, theta_or(at, full_theta));
-  return {parse_one(at, four.is_null() ? full : four, theta, config, {}),
-          parse_one(at, sliding, number_or(at, "rope_local_base_freq", sliding_theta, 1.000001, 1e12), config, {})};
+  const double theta = theta_or(full, theta_or(at, full_theta)), local = number_or(at, "rope_local_base_freq", sliding_theta, 1.000001, 1e12);
+  const RopeRules rules{theta, false, false, true};
+  return {parse_one(at, four.is_null() ? full : four, theta, config, rules), parse_one(at, sliding, local, config, rules)};
 }
 
 }  // namespace concord

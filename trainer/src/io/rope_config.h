@@ -10,7 +10,8 @@ namespace concord {
 struct RopeRules {
   double theta = 10000;          // where the file names none
   bool partial = false;          // partial_rotary_factor may be below 1
-  bool longrope = false;         // Phi-3: the one scaling is longrope, also under its older names
+  bool only_longrope = false;    // Phi-3: the one scaling, also under its older names
+  bool by_layer = false;         // several ropes, none of them longrope: a length would have to change two tables' rows
 };
 
 // rope_theta and rope_scaling apart (transformers 4), or rope_parameters with both (transformers 5).

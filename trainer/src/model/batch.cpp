@@ -1,5 +1,7 @@
 #include "model/batch.h"
 
+#include <algorithm>
+
 namespace concord {
 namespace {
 
@@ -19,9 +21,17 @@ int32_t append_segment(PackedBatch& batch, std::span<const int32_t> tokens, int3
   return begin;
 }
 
+int32_t first_row(const GroupView& group, bool is_long) { return static_cast<int32_t>(is_long ? group.longrope_length : 0); }
+
+AttentionSegment append_prompt(PackedBatch& batch, const GroupView& group, bool is_long) {
+  if (group.prompt.empty()) return {};
+  const int32_t begin = append_segment(batch, group.prompt, first_row(group, is_long), {});
+  return {begin, static_cast<int32_t>(batch.tokens.size()), 0, 0};
+}
+
 void append_completion(PackedBatch& batch, const GroupView& group, const Completion& completion, AttentionSegment prompt) {
-  const int32_t begin =
-      append_segment(batch, completion.tokens, static_cast<int32_t>(group.prompt.size()), prompt);
+  const int32_t position = first_row(group, group.is_long(completion)) + static_cast<int32_t>(group.prompt.size());
+  const int32_t begin = append_segment(batch, completion.tokens, position, prompt);
   PackedCompletion packed{completion.segment, static_cast<int64_t>(batch.groups.size()),
                           static_cast<int32_t>(batch.rows.size()), 0, completion.weight};
   for (size_t i = 0; i < completion.tokens.size(); i++) {
@@ -34,6 +44,17 @@ void append_completion(PackedBatch& batch, const GroupView& group, const Complet
 }
 
 }  // namespace
+
+bool GroupView::has(bool long_ones) const {
+  if (completions.empty()) return is_long(static_cast<int64_t>(prompt.size())) == long_ones;
+  return std::any_of(completions.begin(), completions.end(), [&](const Completion& c) { return is_long(c) == long_ones; });
+}
+
+int64_t GroupView::tokens() const {
+  int64_t n = static_cast<int64_t>(prompt.size()) * (has(true) && has(false) ? 2 : 1);
+  for (const Completion& c : completions) n += static_cast<int64_t>(c.tokens.size());
+  return n;
+}
 
 int64_t predicted_tokens(const GroupView& group, const Completion& completion) {
   int64_t n = 0;
@@ -51,12 +72,10 @@ void pack(std::span<const GroupView* const> groups, PackedBatch& batch) {
   batch.completions.clear();
   for (const GroupView* group : groups) {
     const auto first = static_cast<int32_t>(batch.segments.size());
-    AttentionSegment prompt{};
-    if (!group->prompt.empty()) {
-      prompt.begin = append_segment(batch, group->prompt, 0, {});
-      prompt.end = static_cast<int32_t>(batch.tokens.size());
-    }
-    for (const Completion& completion : group->completions) append_completion(batch, *group, completion, prompt);
+    AttentionSegment prompts[2];
+    for (const bool is_long : {false, true})
+      if (group->has(is_long)) prompts[is_long] = append_prompt(batch, *group, is_long);
+    for (const Completion& completion : group->completions) append_completion(batch, *group, completion, prompts[group->is_long(completion)]);
     batch.groups.push_back({first, static_cast<int32_t>(batch.segments.size())});
   }
 }

@@ -3,7 +3,8 @@
 //   group 0: prompt | completion | completion      group 1: prompt | completion ...
 //
 // A completion starts at its prompt's length in position and attends to the prompt and itself, so its results are those
-// of running prompt + completion alone, while the prompt is computed once.
+// of running prompt + completion alone, while the prompt is computed once. Only where longrope turns some of its sequences
+// by other angles than the rest is the prompt there twice.
 #pragma once
 
 #include <span>
@@ -25,12 +26,12 @@ struct GroupView {
   int64_t group = 0;                 // index in the groups file
   std::span<const int32_t> prompt;   // may be empty
   std::vector<Completion> completions;
+  int64_t longrope_length = 0;       // of the model: longer sequences turn by other angles; 0: none do
 
-  int64_t tokens() const {
-    int64_t n = static_cast<int64_t>(prompt.size());
-    for (const auto& c : completions) n += static_cast<int64_t>(c.tokens.size());
-    return n;
-  }
+  bool is_long(int64_t sequence_tokens) const { return longrope_length > 0 && sequence_tokens > longrope_length; }
+  bool is_long(const Completion& c) const { return is_long(static_cast<int64_t>(prompt.size() + c.tokens.size())); }
+  bool has(bool long_ones) const;    // whether any of its sequences is long, or is not
+  int64_t tokens() const;            // in a batch
 };
 
 struct PackedCompletion {
@@ -41,7 +42,8 @@ struct PackedCompletion {
 };
 
 struct PackedBatch {
-  std::vector<int32_t> tokens, positions;  // [T]
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> positions;          // [T] as rows of the rope table: a long sequence's lie longrope_length further down
   std::vector<AttentionSegment> segments;
   std::vector<AttentionGroup> groups;
   // Row r of the head reads hidden state rows[r] and predicts targets[r]. A prompt's last state appears once for every

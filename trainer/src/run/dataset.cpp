@@ -8,9 +8,10 @@
 namespace concord {
 namespace {
 
-GroupView view_of(const Groups& file, int64_t g) {
+GroupView view_of(const Groups& file, int64_t g, const ModelConfig& config) {
   GroupView view;
   view.group = g;
+  view.longrope_length = config.longrope_length();
   view.prompt = file.segment_tokens(file.prompt_of(g));
   for (int64_t s = file.completions_begin(g); s < file.completions_end(g); s++) {
     Completion c{s, file.segment_tokens(s), {}, 1};
@@ -77,15 +78,15 @@ int64_t Dataset::memory_bytes() const {
   return sum;
 }
 
-Dataset load_dataset(const std::string& path, Signal signal, TruncationMode mode, int64_t max_length, int64_t vocab_size) {
+Dataset load_dataset(const std::string& path, Signal signal, TruncationMode mode, int64_t max_length, const ModelConfig& config) {
   Dataset data;
   data.file = std::make_unique<Groups>(read_groups(path));
-  check_groups_vocab(*data.file, vocab_size, path);
+  check_groups_vocab(*data.file, config.vocab_size, path);
   check_signal(*data.file, signal, path);
   const auto pairs = pairs_by_group(*data.file, signal, data.report);
   GroupBuilder builder{*data.file, path, signal, mode, max_length, data.report};
   for (int64_t g = 0; g < data.file->n_groups(); g++) {
-    TrainGroup group = builder.build(view_of(*data.file, g), pairs[g]);
+    TrainGroup group = builder.build(view_of(*data.file, g, config), pairs[g]);
     if (group.view.completions.empty()) {
       data.report.dropped_groups++;
       continue;
@@ -121,9 +122,9 @@ Json report_json(const DatasetReport& r) {
                       {"dropped_groups", r.dropped_groups}};
 }
 
-std::vector<GroupView> whole_groups(const Groups& file) {
+std::vector<GroupView> whole_groups(const Groups& file, const ModelConfig& config) {
   std::vector<GroupView> views;
-  for (int64_t g = 0; g < file.n_groups(); g++) views.push_back(view_of(file, g));
+  for (int64_t g = 0; g < file.n_groups(); g++) views.push_back(view_of(file, g, config));
   return views;
 }
 

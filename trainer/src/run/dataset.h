@@ -53,12 +53,12 @@ struct Dataset {
 int64_t resolve_max_length(const Job& job, const ModelConfig& config);
 
 // Reads, checks ids against the vocabulary, truncates as the job says. `max_length` is resolved (never 0).
-Dataset load_dataset(const std::string& path, Signal signal, TruncationMode mode, int64_t max_length, int64_t vocab_size);
+Dataset load_dataset(const std::string& path, Signal signal, TruncationMode mode, int64_t max_length, const ModelConfig& config);
 
 Json report_json(const DatasetReport& report);
 
 // Every completion as it stands, for score and generate.
-std::vector<GroupView> whole_groups(const Groups& file);
+std::vector<GroupView> whole_groups(const Groups& file, const ModelConfig& config);
 
 // Cuts [first, last) of `order` into micro-batches: whole groups in order, at most `tokens_max` together (a larger group
 // stands alone). Returns the end of each.

@@ -167,13 +167,13 @@ void Generation::wave(Decoder<float>& decoder, int64_t first, int64_t last) {
 bool Generation::ended(const Sample& sample) const {
   const bool stopped = std::find(stop_.begin(), stop_.end(), sample.seen.back()) != stop_.end();
   return stopped || sample.generated() >= args_.max_new_tokens ||
-         static_cast<int64_t>(sample.seen.size()) >= model_.config.max_position_embeddings;
+         static_cast<int64_t>(sample.seen.size()) >= model_.config.growth_limit(sample.prompt_tokens);
 }
 
 // Prompts through the model; their keys and values kept; the first token of every sample drawn.
 std::vector<Sample> Generation::prefill(Decoder<float>& decoder, KvCache<float>& cache, int64_t first, int64_t last) {
   std::vector<GroupView> views;
-  for (int64_t g = first; g < last; g++) views.push_back({g, file_.segment_tokens(file_.prompt_of(g)), {}});
+  for (int64_t g = first; g < last; g++) views.push_back({g, file_.segment_tokens(file_.prompt_of(g)), {}, model_.config.longrope_length()});
   std::vector<const GroupView*> pointers;
   for (const GroupView& view : views) pointers.push_back(&view);
   PackedBatch batch;
@@ -213,7 +213,8 @@ void Generation::advance(Decoder<float>& decoder, KvCache<float>& cache, std::ve
   std::vector<CachedSegment> segments;
   for (const Sample* sample : live) {
     tokens.push_back(sample->seen.back());
-    positions.push_back(static_cast<int32_t>(sample->seen.size()) - 1);
+    const int64_t change = model_.config.longrope_length(), first_row = sample->prompt_tokens > change ? change : 0;
+    positions.push_back(static_cast<int32_t>(first_row + static_cast<int64_t>(sample->seen.size()) - 1));
     const int64_t own = sample->slot * own_tokens_, row = own + sample->generated() - 1;
     rows.push_back(row);
     segments.push_back({sample->prompt.prompt_begin, sample->prompt.prompt_end, own, row + 1});

@@ -139,6 +139,7 @@ void add_mismatched(std::vector<TrainGroup>& groups, int64_t max_length, const s
     GroupView& view = groups[i].mismatched;
     view.group = groups[i].view.group;
     view.prompt = groups[i].view.prompt;
+    view.longrope_length = groups[i].view.longrope_length;
     const int64_t room = max_length - static_cast<int64_t>(view.prompt.size());
     for (Completion c : groups[(i + groups.size() - 1) % groups.size()].view.completions) {
       if (static_cast<int64_t>(c.tokens.size()) > room) keep_first(c, room);

@@ -52,7 +52,7 @@ void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t pa
   }
   const int64_t max_length = resolve_max_length(job, config);
   for (const std::string& file : {job.train_file, job.eval_file})
-    if (!file.empty()) need.cover(load_dataset(file, job.signal(), job.truncation_mode, max_length, config.vocab_size));
+    if (!file.empty()) need.cover(load_dataset(file, job.signal(), job.truncation_mode, max_length, config));
   out.set("trainable_parameters", need.trainable);
   out.set("memory", memory_json(plan_memory(job, config, need, available_memory_bytes())));
 }

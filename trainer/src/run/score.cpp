@@ -23,8 +23,8 @@ struct Scores {
 };
 
 // All tokens count here, whatever the file's token_mask says of training.
-std::vector<GroupView> unmasked_groups(const Groups& file) {
-  std::vector<GroupView> views = whole_groups(file);
+std::vector<GroupView> unmasked_groups(const Groups& file, const ModelConfig& config) {
+  std::vector<GroupView> views = whole_groups(file, config);
   for (auto& view : views) {
     for (auto& completion : view.completions) completion.mask = {};
   }
@@ -93,7 +93,7 @@ int run_score(const ScoreArgs& args) {
   { AtomicFile probe(args.out); }  // a place that cannot be written to is told now, not after the work
   const LoadedModel model = load_model(args.model, args.adapter);
   const Groups file = read_groups_for(model, args.groups);
-  const std::vector<GroupView> views = unmasked_groups(file);
+  const std::vector<GroupView> views = unmasked_groups(file, model.config);
   const Scores scores = score(model, views, plan_for(views, model, args.groups));
   const auto size = [](const std::vector<float>& v) { return std::vector<int64_t>{static_cast<int64_t>(v.size())}; };
   write_safetensors(args.out,

@@ -103,7 +103,7 @@ class Run {
 };
 
 Dataset Run::load(const std::string& path) const {
-  return load_dataset(path, job_.signal(), job_.truncation_mode, max_length_, model_.config.vocab_size);
+  return load_dataset(path, job_.signal(), job_.truncation_mode, max_length_, model_.config);
 }
 
 std::string Run::checkpoint_to_resume() const {
