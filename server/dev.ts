@@ -9,6 +9,7 @@ import { closeOnSignal, explain, lostDatabase } from './lifecycle.ts';
 // because PostgreSQL is taken over, not started again.
 process.env.NODE_ENV = 'development';
 
+const serve = closeOnSignal();
 let app: App | undefined;
 try {
   const config = readConfig(process.env);
@@ -20,7 +21,7 @@ try {
     server: { middlewareMode: true, hmr: { server } },
     appType: 'custom'
   });
-  closeOnSignal(server, app, () => vite.close());
+  serve(server, app, () => vite.close());
   await listen(server, config);
   console.log(`\n  Concord (development): ${config.origin}\n`);
 } catch (error) {

@@ -15,24 +15,32 @@ export function explain(error: unknown): never {
   process.exit(1);
 }
 
-/** On SIGTERM or Ctrl-C: no new requests, rooms and jobs finish what they hold, the database last. */
-export function closeOnSignal(
-  server: Server,
-  app: App,
-  alsoClose: () => Promise<void> = async () => {}
-): void {
-  let closing = false;
-  const close = async () => {
-    if (closing) return;
-    closing = true;
-    server.close();
-    server.closeAllConnections();
-    await alsoClose();
-    await app.close();
-    process.exit(0);
+type Serve = (server: Server, app: App, alsoClose?: () => Promise<void>) => void;
+
+/**
+ * On SIGTERM or Ctrl-C: no new requests, rooms and jobs finish what they hold, the database last. Called before anything
+ * is started: what comes during the start takes effect at its end, or the database would stay behind; twice, at once.
+ */
+export function closeOnSignal(): Serve {
+  let signals = 0;
+  let close: (() => Promise<void>) | null = null;
+  const onSignal = () => {
+    signals++;
+    if (!close && signals > 1) process.exit(1);
+    if (signals === 1) void close?.();
   };
-  process.on('SIGTERM', () => void close());
-  process.on('SIGINT', () => void close());
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return (server, app, alsoClose = async () => {}) => {
+    close = async () => {
+      server.close();
+      server.closeAllConnections();
+      await alsoClose();
+      await app.close();
+      process.exit(0);
+    };
+    if (signals) void close();
+  };
 }
 
 /** Without its lock this process is no longer sure to be the only one: it stops at once and says so. */

@@ -7,6 +7,7 @@ import { closeOnSignal, explain, lostDatabase } from './lifecycle.ts';
 
 process.env.NODE_ENV ??= 'production';
 
+const serve = closeOnSignal();
 let app: App | undefined;
 try {
   const started = performance.now();
@@ -19,7 +20,7 @@ try {
   const pages = `${config.root}/build/handler.js`;
   const { handler } = (await import(pages)) as { handler: RequestListener };
   const server = createHttp(app, handler);
-  closeOnSignal(server, app);
+  serve(server, app);
   await listen(server, config);
   console.log(
     `\n  Concord is ready: ${config.origin}   (started in ${((performance.now() - started) / 1000).toFixed(1)} s)\n`

@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, link, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { launcher, nativeFolder, PostgresError, type Launcher } from './binaries.ts';
@@ -78,13 +78,15 @@ async function socketFolder(folder: string): Promise<string> {
   return path;
 }
 
-/** Makes the cluster beside its final place and renames it, so that a half-made one is never taken for a whole one. */
+/**
+ * Makes the cluster beside its final place and renames it, so that a half-made one is never taken for a whole one. Of
+ * two that start at once on a new folder each makes one; the first to be named is the one that both use.
+ */
 async function initialise(place: Place): Promise<void> {
-  const fresh = `${place.data}.new`;
-  await rm(fresh, { recursive: true, force: true });
+  await removeHalfMade(place);
+  const fresh = `${place.data}.new-${process.pid}`;
   await mkdir(fresh, { mode: 0o700 });
-  const password = randomBytes(24).toString('base64url');
-  await writeFile(place.passwordFile, password, { mode: 0o600 });
+  const password = await settlePassword(place);
   const handed = `${fresh}.password`;
   await writeFile(handed, password, { mode: 0o600 });
   await give(place, fresh, handed, place.socket);
@@ -95,7 +97,33 @@ async function initialise(place: Place): Promise<void> {
     `--pwfile=${handed}`
   ]);
   await rm(handed, { force: true });
-  await rename(fresh, place.data);
+  try {
+    await rename(fresh, place.data);
+  } catch (error) {
+    if (!(await exists(join(place.data, 'PG_VERSION')))) throw error;
+    await rm(fresh, { recursive: true });
+  }
+}
+
+/** What a process that was killed has left. */
+async function removeHalfMade({ data }: Place): Promise<void> {
+  const half = /^\.new-(\d+)(\.password)?$/;
+  for (const name of await readdir(dirname(data))) {
+    const pid = name.startsWith(basename(data)) && half.exec(name.slice(basename(data).length))?.[1];
+    if (pid && (Number(pid) === process.pid || !alive(Number(pid))))
+      await rm(join(dirname(data), name), { recursive: true });
+  }
+}
+
+/** One password for all that start on a folder: a link comes whole or not at all, and never in place of another. */
+async function settlePassword({ passwordFile }: Place): Promise<string> {
+  const mine = `${passwordFile}.${process.pid}`;
+  await writeFile(mine, randomBytes(24).toString('base64url'), { mode: 0o600 });
+  await link(mine, passwordFile).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  await rm(mine);
+  return readFile(passwordFile, 'utf8');
 }
 
 async function give(place: Place, ...paths: string[]): Promise<void> {

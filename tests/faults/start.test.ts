@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,20 +12,32 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** Starts a server that is expected to refuse; the answer is what it printed and how it ended. */
-function refused(env: Record<string, string>): Promise<{ code: number | null; said: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['server/main.ts'], {
-      cwd: new URL('../..', import.meta.url).pathname,
-      env: { ...process.env, NODE_ENV: 'production', HOST: '127.0.0.1', ...env },
-      stdio: ['ignore', 'pipe', 'pipe']
-    });
-    let said = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    child.once('close', (code) => resolve({ code, said: said.trim() }));
-  });
+interface Ended {
+  code: number | null;
+  said: string;
 }
+
+/** Starts a server; `ended` is what it printed and how it went. */
+function start(env: Record<string, string>): {
+  child: ChildProcess;
+  said(): string;
+  ended: Promise<Ended>;
+} {
+  const child = spawn(process.execPath, ['server/main.ts'], {
+    cwd: new URL('../..', import.meta.url).pathname,
+    env: { ...process.env, NODE_ENV: 'production', HOST: '127.0.0.1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe']
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const ended = new Promise<Ended>((resolve) =>
+    child.once('close', (code) => resolve({ code, said: said.trim() }))
+  );
+  return { child, said: () => said, ended };
+}
+
+const refused = (env: Record<string, string>) => start(env).ended;
 
 const sentence = (said: string) => expect(said.split('\n')).toHaveLength(1);
 const health = async () => (await fetch(`${server.origin}/healthz`)).json();
@@ -56,6 +68,35 @@ test('a second start on the same folder is refused, naming the first, which goes
   expect(said).toContain('already running');
   expect(said).toContain(server.origin);
   expect(await health()).toMatchObject({ status: 'ok', database: 'ok' });
+});
+
+const slow = { timeout: 120_000 };
+
+test('of two first starts at once on one new folder one serves, and the other names it', slow, async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'concord-twice-'));
+  const both = [0, 1].map(() => start({ CONCORD_DATA_DIR: dataDir, PORT: '0' }));
+  const { code, said } = await Promise.race(both.map(({ ended }) => ended));
+  expect(code).toBe(1);
+  sentence(said);
+  const [serving] = both.filter(({ child }) => child.exitCode === null);
+  expect(said).toContain(`already running on this data (process ${serving!.child.pid}, `);
+  await expect.poll(serving!.said, { timeout: 20_000 }).toContain('Concord is ready');
+  serving!.child.kill('SIGTERM');
+  await serving!.ended;
+  expect((await readdir(dataDir)).sort()).toEqual(
+    ['postgres', 'postgres-password', 'postgres.log', 'session-secret', 'socket'].sort()
+  );
+  await rm(dataDir, { recursive: true });
+});
+
+test('stopped while it starts, it takes its database along', slow, async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'concord-early-'));
+  const { child, ended } = start({ CONCORD_DATA_DIR: dataDir, PORT: '0' });
+  await expect.poll(() => readdir(dataDir), { timeout: 20_000 }).toContain('postgres');
+  child.kill('SIGINT');
+  expect((await ended).code).toBe(0);
+  expect(await readdir(join(dataDir, 'postgres'))).not.toContain('postmaster.pid');
+  await rm(dataDir, { recursive: true });
 });
 
 test('a port in use is refused with another to try, and its database does not stay behind', async () => {
