@@ -1,10 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AxeBuilder } from '@axe-core/playwright';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { trainerIn } from '../../demo/trainer.ts';
 import { DEMO, modelFolder, readText } from '../../server/runs/index.ts';
@@ -13,18 +11,16 @@ import { trainerBuilt } from '../../server/runs/testing-model.ts';
 import type { Run } from '../../src/lib/wire/run.ts';
 import type { Task } from '../../src/lib/wire/task.ts';
 import { realServer, type RealServer } from '../real-server.ts';
+import { barriers, callAs, openBrowser, person, signUpFirst, type Person } from './people.ts';
 
 /** Base and adapter side by side in a real browser, held against the trainer's own greedy text. */
-const browserAt = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'].find(
-  (path) => path && existsSync(path)
-);
-const here = test.skipIf(!(trainerBuilt && browserAt) && !process.env.CI);
+const here = test.skipIf(!trainerBuilt);
 const base = modelFolder(readConfig({}), DEMO);
 const LENGTH = 60;
 
 let server: RealServer;
 let browser: Browser;
-let context: BrowserContext;
+let ada: Person;
 let page: Page;
 let folder: string;
 let project: string;
@@ -34,50 +30,47 @@ let runs: Run[];
 const fetched: string[] = [];
 
 async function call<T>(method: string, path: string, data?: unknown): Promise<T> {
-  const headers = { origin: server.origin };
-  const answer = await context.request.fetch(server.origin + path, { method, data, headers });
-  if (!answer.ok()) throw new Error(`${method} ${path} answered ${answer.status()}: ${await answer.text()}`);
-  return (await answer.json()) as T;
+  const { status, body } = await callAs<T>(ada, method, path, data);
+  if (status >= 300) throw new Error(`${method} ${path} answered ${status}: ${JSON.stringify(body)}`);
+  return body;
 }
 
 async function train(dataset: string, name: string, objective: string, r: number): Promise<Run> {
   const hyperparameters = { max_steps: 12, r, learning_rate: 2e-3, groups_per_step: 2 };
   const body = { dataset, model: 'model_demo', objective, name, hyperparameters };
-  const { id } = await call<Run>('POST', '/api/v1/runs', body);
+  const { id } = await call<Run>('POST', '/runs', body);
   for (;;) {
-    const run = await call<Run>('GET', `/api/v1/runs/${id}`);
+    const run = await call<Run>('GET', `/runs/${id}`);
     if (!['queued', 'running'].includes(run.status)) return run;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
 beforeAll(async () => {
-  if (!browserAt) return;
+  if (!trainerBuilt) return;
   folder = await mkdtemp(join(tmpdir(), 'concord-preview-test-'));
   server = await realServer();
-  browser = await chromium.launch({ executablePath: browserAt, args: ['--no-sandbox'] });
-  context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-  context.on('request', (request) => {
+  browser = await openBrowser();
+  ada = await person(browser, server.origin, 'Ada Byron');
+  page = ada.page;
+  ada.context.on('request', (request) => {
     const { pathname } = new URL(request.url());
     const found = /\/(models|adapters)\/[^/]+\/(?:preview|files)\/(.+)$/.exec(pathname);
     if (found) fetched.push(`${found[1]}/${found[2]}`);
   });
-  const account = { name: 'Ada Byron', email: 'ada@example.org', password: 'correct horse battery' };
-  await call('POST', '/api/auth/sign-up/email', account);
-  project = (await call<{ items: { id: string }[] }>('GET', '/api/v1/projects')).items[0]!.id;
-  tasks = (await call<{ items: Task[] }>('GET', `/api/v1/projects/${project}/tasks?limit=50`)).items;
+  project = await signUpFirst(ada);
+  tasks = (await call<{ items: Task[] }>('GET', `/projects/${project}/tasks?limit=50`)).items;
   for (const task of tasks.slice(0, 8)) {
     const byLength = task.outputs.toSorted((a, b) => a.text.length - b.text.length);
-    await call('PUT', `/api/v1/tasks/${task.id}/ranking`, { tiers: byLength.map(({ id }) => [id]) });
+    await call('PUT', `/tasks/${task.id}/ranking`, { tiers: byLength.map(({ id }) => [id]) });
   }
   const frozen = { name: 'The short ones', eval_fraction: 0.2, seed: 1 };
-  const { id } = await call<{ id: string }>('POST', `/api/v1/projects/${project}/datasets`, frozen);
+  const { id } = await call<{ id: string }>('POST', `/projects/${project}/datasets`, frozen);
   runs = [await train(id, 'Shorter by DPO', 'dpo', 8), await train(id, 'Shorter by SFT', 'sft', 2)];
   expect(runs.map(({ status, error }) => [status, error])).toEqual([
     ['done', null],
     ['done', null]
   ]);
-  page = await context.newPage();
 });
 afterAll(async () => {
   await browser?.close();
@@ -87,7 +80,7 @@ afterAll(async () => {
 
 const side = (name: string) => page.getByRole('region', { name, exact: true });
 const prompt = () => page.getByRole('textbox', { name: 'Prompt' });
-const adapterPage = (run: Run) => `${server.origin}/projects/${project}/adapters/${run.adapter}`;
+const adapterPage = (run: Run) => `/projects/${project}/adapters/${run.adapter}`;
 
 /** Presses the button and waits for both texts; answers with them and with what was fetched meanwhile. */
 async function generate() {
@@ -127,14 +120,9 @@ async function download(): Promise<string> {
   return join(out, (await readdir(out))[0]!);
 }
 
-async function checkAccessible() {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
-}
-
 here('base and adapter write what the trainer writes, each fetched once', { timeout: 120_000 }, async () => {
-  await page.goto(`${server.origin}/projects/${project}/adapters`);
-  await checkAccessible();
+  await page.goto(`/projects/${project}/adapters`);
+  expect(await barriers(page)).toEqual([]);
   await page.getByRole('link', { name: 'Shorter by DPO' }).first().click();
   await page.getByRole('heading', { level: 1, name: 'Shorter by DPO' }).waitFor();
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
@@ -169,11 +157,11 @@ here('base and adapter write what the trainer writes, each fetched once', { time
   await generate();
   await page.getByLabel('Mark word differences').check();
   expect(await page.locator('section mark').count()).toBeGreaterThan(0);
-  await checkAccessible();
+  expect(await barriers(page)).toEqual([]);
 
   const other = page.getByLabel('Adapter beside the base');
   await other.selectOption({ label: 'Shorter by SFT' });
-  await page.waitForURL(adapterPage(runs[1]!));
+  await page.waitForURL(`**${adapterPage(runs[1]!)}`);
   expect((await generate()).fetched).toEqual([
     'adapters/adapter_config.json',
     'adapters/adapter_model.safetensors'
@@ -182,6 +170,7 @@ here('base and adapter write what the trainer writes, each fetched once', { time
   await page.reload();
   await prompt().fill(asked[0]!.prompt.at(-1)!.content);
   expect((await generate()).fetched).toEqual([]);
+  expect(ada.complaints).toEqual([]);
 });
 
 here('stops when asked, and names what cannot be done', { timeout: 60_000 }, async () => {
