@@ -1,5 +1,7 @@
 // The whole decoder: its gradient by central differences in double, for a frozen base with an adapter and for full
 // finetuning; and that packing, prompts shared and a cache change nothing.
+#include <algorithm>
+
 #include "check.h"
 #include "families.h"
 #include "lora/lora.h"
@@ -146,6 +148,21 @@ TEST("a shared prompt gives what prompt and completion alone give, in every fami
     CHECK_EQ(alone.size(), shared.size());
     for (size_t i = 0; i < alone.size(); i++) CHECK_NEAR(shared[i], alone[i], 1e-12);
   }
+}
+
+TEST("longrope: a group with sequences on both sides of its change has its prompt twice, any other once") {
+  const std::vector<ModelConfig> configs = family_configs();
+  const auto phi3 = std::find_if(configs.begin(), configs.end(), [](const ModelConfig& c) { return c.longrope_length() > 0; });
+  CHECK(phi3 != configs.end());
+  CHECK_EQ(phi3->longrope_length(), 5);
+  const std::vector<GroupView> views = groups(*phi3);  // 3 + 3 tokens are long, 3 + 2 are not
+  const PackedBatch batch = packed(views);
+  CHECK_EQ(views[0].tokens(), 3 + 3 + 3 + 2);
+  CHECK_EQ(batch.n_tokens(), views[0].tokens() + views[1].tokens());
+  CHECK(std::equal(batch.positions.begin(), batch.positions.begin() + 11, std::vector<int32_t>{0, 1, 2, 5, 6, 7, 8, 9, 10, 3, 4}.begin()));
+  CHECK_EQ(batch.segments[2].prefix_begin, 3);
+  CHECK_EQ(batch.segments[3].prefix_begin, 0);
+  CHECK_EQ(groups(configs.front())[0].tokens(), 3 + 3 + 2);
 }
 
 TEST("memory is counted before it is taken") {

@@ -102,6 +102,11 @@ TEST("generate: greedy with a cache gives what no cache gives, alone and as one 
         const auto tokens = out.segment_tokens(s);
         CHECK(std::equal(tokens.begin(), tokens.end(), want.begin(), want.end()));
       }
+      const ModelConfig config = read_checkpoint_config(c.model);
+      for (int64_t g = 0; g < out.n_groups(); g++) {
+        const int64_t prompt = out.segment_length(out.prompt_of(g)), room = config.growth_limit(prompt) - prompt;
+        CHECK_EQ(out.segment_length(out.completions_begin(g)), std::min(args.max_new_tokens, room));
+      }
     }
   });
 }
