@@ -3,6 +3,7 @@ import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testApp, type TestApp } from '../../server/testing-app.ts';
 
@@ -66,10 +67,8 @@ const freeze = async (project: string) => {
   return body;
 };
 
-async function runToEnd(dataset: string, model: string, objective: string, hyperparameters: object) {
-  const { status, body } = await t.call('POST', '/api/v1/runs', {
-    body: { dataset, model, objective, hyperparameters }
-  });
+async function runToEnd(run: { dataset: string; model: string; objective: string } & object) {
+  const { status, body } = await t.call('POST', '/api/v1/runs', { body: run });
   expect([status, body.detail]).toEqual([201, undefined]);
   return until(
     async () => (await t.call('GET', `/api/v1/runs/${body.id}`)).body,
@@ -87,11 +86,7 @@ test.skipIf(!present)(
     expect(done.rows_read).toBe(616);
     expect(done.rows_rejected).toBe(0);
 
-    const trl = await t.call('GET', `/api/v1/projects/${project}/pairs?format=trl`);
-    const lines = (await trl.response.text())
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
+    const lines = await trlPairs(project);
     expect(lines.length).toBeGreaterThan(400);
     expect(lines[0].prompt[0]).toMatchObject({ role: 'user' });
     expect(lines[0].chosen[0].content).not.toBe(lines[0].rejected[0].content);
@@ -105,19 +100,67 @@ test.skipIf(!present)(
 
     const base = await t.call('POST', '/api/v1/models', { body: { path: 'stories260k' } });
     expect([base.status, base.body.detail]).toEqual([201, undefined]);
-    const run = await runToEnd(dataset.id, base.body.id, 'dpo', { max_steps: 4, r: 4, learning_rate: 1e-3 });
+    const run = await runToEnd({
+      ...{ dataset: dataset.id, model: base.body.id, objective: 'dpo' },
+      hyperparameters: { max_steps: 4, r: 4, learning_rate: 1e-3 }
+    });
     expect([run.status, run.error, run.step]).toEqual(['done', null, 4]);
     const adapter = await t.call('GET', `/api/v1/adapters/${run.adapter}`);
     expect(adapter.body.files.map((file: { name: string }) => file.name)).toEqual(
       expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors'])
     );
     const config = await t.call('GET', `/api/v1/adapters/${run.adapter}/files/adapter_config.json`);
-    expect(JSON.parse(await config.response.text())).toMatchObject({ peft_type: 'LORA', r: 4 });
+    const { peft_type, r, target_modules } = JSON.parse(await config.response.text());
+    expect([peft_type, r]).toEqual(['LORA', 4]);
+    expect(await tensorShapes(run.adapter)).toEqual(loraOf(target_modules, r));
   }
 );
 
+async function trlPairs(project: string): Promise<any[]> {
+  const { response } = await t.call('GET', `/api/v1/projects/${project}/pairs?format=trl`);
+  const lines = (await response.text()).trim().split('\n');
+  return lines.map((line) => JSON.parse(line));
+}
+
+async function tensorShapes(adapter: string): Promise<Record<string, number[]>> {
+  const { response } = await t.call('GET', `/api/v1/adapters/${adapter}/files/adapter_model.safetensors`);
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  const { __metadata__: _, ...header } = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+  return Object.fromEntries(Object.entries<any>(header).map(([name, { shape }]) => [name, shape]));
+}
+
+/** Names and shapes as PEFT saves them, from the base's own weights: B is out x r and A is r x in. */
+function loraOf(modules: string[], r: number): Record<string, number[]> {
+  const base = readFileSync(`${data}/tiny-llm-stories260k/hf/model.safetensors`);
+  const header = JSON.parse(base.subarray(8, 8 + Number(base.readBigUInt64LE(0))).toString());
+  const adapted = Object.keys(header).filter((name) =>
+    modules.some((one) => name.endsWith(`.${one}.weight`))
+  );
+  expect(adapted.length).toBeGreaterThan(modules.length);
+  const entries = adapted.flatMap((name) => {
+    const [out, into] = header[name].shape;
+    const prefix = `base_model.model.${name.replace(/\.weight$/, '')}`;
+    return [
+      [`${prefix}.lora_A.weight`, [r, into]],
+      [`${prefix}.lora_B.weight`, [out, r]]
+    ];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Spaces around a turn are no part of it. */
+const plain = (text: string) => text.replace(/\s+/g, ' ').trim();
+
+/** A pair written as hh-rlhf writes it. */
+const asDialogue = (prompt: { role: string; content: string }[], answer: string) =>
+  prompt
+    .map(({ role, content }) => `\n\n${role === 'user' ? 'Human' : 'Assistant'}: ${content}`)
+    .concat(`\n\nAssistant: ${answer}`)
+    .join('');
+
 test.skipIf(!present)(
-  'dialogues of hh-rlhf import as they lie there and tune by SFT',
+  'dialogues of hh-rlhf import as they lie there and tune by SFT, then by DPO from there',
   { timeout: 240_000 },
   async () => {
     const project = await t.project({ name: 'Harmless' });
@@ -125,11 +168,36 @@ test.skipIf(!present)(
     expect(done.rows_read).toBe(1616);
     expect(done.rows_accepted).toBeGreaterThan(1500);
 
+    const source = gunzipSync(readFileSync(`${data}/prefs-hh-rlhf-harmless/harmless-base-test.jsonl.gz`));
+    const known = new Set(
+      source
+        .toString()
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+        .map(({ chosen, rejected }) => JSON.stringify([chosen, rejected].map(plain)))
+    );
+    const strange = (await trlPairs(project))
+      .map(({ prompt, chosen, rejected }) =>
+        [chosen, rejected].map((side) => asDialogue(prompt, side[0].content))
+      )
+      .filter((pair) => !known.has(JSON.stringify(pair.map(plain))));
+    expect(strange).toEqual([]);
+
     const dataset = await freeze(project);
     expect(dataset.counts.pairs).toBeGreaterThan(1400);
     const { body } = await t.call('GET', '/api/v1/models');
     const base = body.items.find((model: { path: string }) => model.path === 'stories260k');
-    const run = await runToEnd(dataset.id, base.id, 'sft', { max_steps: 2, r: 2 });
-    expect([run.status, run.error]).toEqual(['done', null]);
+    const given = { dataset: dataset.id, model: base.id };
+    const sft = await runToEnd({ ...given, objective: 'sft', hyperparameters: { max_steps: 2, r: 2 } });
+    expect([sft.status, sft.error]).toEqual(['done', null]);
+    const dpo = await runToEnd({
+      ...{ ...given, objective: 'dpo', parent_adapter: sft.adapter },
+      hyperparameters: { max_steps: 2 }
+    });
+    expect([dpo.status, dpo.error]).toEqual(['done', null]);
+    expect(dpo.hyperparameters.reference_adapter).toBe(sft.adapter);
+    const { body: lineage } = await t.call('GET', `/api/v1/adapters/${dpo.adapter}`);
+    expect(JSON.stringify(lineage)).toContain(sft.adapter);
   }
 );
