@@ -75,7 +75,8 @@ const steps = [
       'src',
       'static',
       'messages',
-      'project.inlang',
+      // The rest of that folder is written by the build.
+      'project.inlang/settings.json',
       'package.json',
       'package-lock.json',
       'svelte.config.js',

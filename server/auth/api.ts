@@ -11,7 +11,15 @@ import {
 } from '#wire/project.ts';
 import { Fault, notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
-import { acceptInvitation, addMember, invite, membersOf, openInvitation } from './members.ts';
+import type { Services } from '../services.ts';
+import {
+  acceptInvitation,
+  addMember,
+  invite,
+  mayGivePassword,
+  membersOf,
+  openInvitation
+} from './members.ts';
 import { memberOf, projectById } from './membership.ts';
 import { createProject, projectJson, projectsOf } from './projects.ts';
 import { createToken, revokeToken, tokensOf } from './tokens.ts';
@@ -59,6 +67,8 @@ const projects: Route[] = [
   }
 ];
 
+const linkOf = ({ config }: Services, secret: string) => `${config.origin}/invite/${secret}`;
+
 const members: Route[] = [
   {
     method: 'GET',
@@ -76,8 +86,11 @@ const members: Route[] = [
     access: { who: 'member', action: 'project.write', object: 'project' },
     body: NewMember,
     answers: { 201: MemberCreated },
-    handle: async ({ services, actor, project, body }) =>
-      json(201, await addMember(services.db, actor, project.id, body))
+    async handle({ services, actor, project, body }) {
+      const added = await addMember(services.db, actor, project.id, body);
+      const invitation = added.invitation && linkOf(services, added.invitation);
+      return json(201, { ...added, invitation });
+    }
   },
   {
     method: 'POST',
@@ -88,8 +101,7 @@ const members: Route[] = [
     answers: { 201: InvitationCreated },
     async handle({ services, actor, project, body }) {
       const { id, secret, expiresAt } = await invite(services.db, actor, project.id, body.email, body.role);
-      const link = `${services.config.origin}/invite/${secret}`;
-      return json(201, { id, link, expires_at: expiresAt.toISOString() });
+      return json(201, { id, link: linkOf(services, secret), expires_at: expiresAt.toISOString() });
     }
   }
 ];
@@ -125,6 +137,12 @@ async function accept(call: Call): Promise<Response> {
   const open = await openInvitation(services.db, params.secret!);
   if (open.hasAccount)
     throw new Fault(401, 'sign_in_first', `${open.email} has an account; sign in, then open the link again.`);
+  if (!(await mayGivePassword(services.db, open)))
+    throw new Fault(
+      403,
+      'has_other_projects',
+      `${open.email} works in other projects too; accept with the token from there, or ask their owner for a link to set a password.`
+    );
   if (!body.name || !body.password)
     throw new Fault(
       422,

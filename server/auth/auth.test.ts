@@ -90,6 +90,7 @@ test('an existing account is invited, and only that person can accept, once', as
     body: { email: 'ada@example.org', name: 'Ada', role: 'reviewer' }
   });
   expect(again.body.token).toBeNull();
+  expect(again.body.invitation).toMatch(/\/invite\/[\w-]{20,}$/);
 
   const made = await t.call('POST', `/api/v1/projects/${project}/invitations`, {
     body: { email: 'Bo@example.org', role: 'reviewer' }
@@ -112,6 +113,24 @@ test('an existing account is invited, and only that person can accept, once', as
     (await t.call('GET', `/api/v1/projects/${project}`, { token: null, headers: { cookie } })).body.role
   ).toBe('reviewer');
   expect((await accept({ name: 'Bo', password: 'a long enough one' })).body.code).toBe('invitation_unknown');
+});
+
+test('a link from one project is no way into the others of who has only a token', async () => {
+  const [theirs, mine] = [await t.project(), await t.project()];
+  const victim = { email: 'victim@example.org', name: 'Victim', role: 'owner' };
+  const { body } = await t.call('POST', `/api/v1/projects/${theirs}/members`, { body: victim });
+  const thief = await t.member(mine, 'owner');
+  const { body: made } = await t.call('POST', `/api/v1/projects/${mine}/invitations`, {
+    token: thief.token,
+    body: { email: victim.email, role: 'viewer' }
+  });
+  const accept = `/api/v1/invitations/${made.link.split('/').at(-1)}/accept`;
+  const taken = await t.call('POST', accept, {
+    ...{ token: null, headers: { origin } },
+    body: { name: 'Thief', password: 'a long enough one' }
+  });
+  expect([taken.status, taken.body.code]).toEqual([403, 'has_other_projects']);
+  expect((await t.call('POST', accept, { token: body.token, body: {} })).body).toEqual({ project: mine });
 });
 
 test('a member who had only a token gets a password through an invitation', async () => {

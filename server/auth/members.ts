@@ -18,13 +18,13 @@ export async function addMember(
   actor: Actor,
   projectId: string,
   given: z.infer<typeof NewMember>
-): Promise<{ user: { id: string }; token: string | null }> {
+): Promise<{ user: { id: string }; token: string | null; invitation: string | null }> {
   return db.transaction(async (tx) => {
     const email = given.email.toLowerCase();
     const [known] = await tx.select({ id: user.id }).from(user).where(eq(user.email, email));
     if (known) {
-      await insertInvitation(tx, actor, projectId, email, given.role);
-      return { user: { id: known.id }, token: null };
+      const invitation = await insertInvitation(tx, actor, projectId, email, given.role);
+      return { user: { id: known.id }, token: null, invitation: invitation.secret };
     }
     const id = newId('id');
     const secret = newSecret();
@@ -46,7 +46,7 @@ export async function addMember(
       projectId,
       facts: { role: given.role }
     });
-    return { user: { id }, token: secret };
+    return { user: { id }, token: secret, invitation: null };
   });
 }
 
@@ -93,6 +93,7 @@ export interface OpenInvitation {
   projectName: string;
   role: Role;
   hasAccount: boolean;
+  invitedBy: string | null;
 }
 
 export async function openInvitation(db: Queryable, secret: string): Promise<OpenInvitation> {
@@ -113,13 +114,26 @@ export async function openInvitation(db: Queryable, secret: string): Promise<Ope
       'invitation_unknown',
       'This invitation was used, has expired or never was; ask for a new link.'
     );
-  const { id, email, projectId, role } = row.invitation;
+  const { id, email, projectId, role, invitedBy } = row.invitation;
   const [signIn] = await db
     .select({ id: user.id })
     .from(user)
     .innerJoin(account, eq(account.userId, user.id))
     .where(eq(user.email, email));
-  return { id, email, projectId, projectName: row.projectName, role, hasAccount: Boolean(signIn) };
+  return { id, email, projectId, projectName: row.projectName, role, hasAccount: Boolean(signIn), invitedBy };
+}
+
+/**
+ * Whether a link may give the person it names a password: whoever made the link holds it too, and would walk into every
+ * project that this person is in already. So only where the maker owns all of them.
+ */
+export async function mayGivePassword(db: Queryable, { email, invitedBy }: OpenInvitation): Promise<boolean> {
+  const found = await db.execute(sql`
+    select 1 from member m join "user" u on u.id = m.user_id
+    where u.email = ${email} and not exists (
+      select 1 from member o
+      where o.project_id = m.project_id and o.user_id = ${invitedBy} and o.role = 'owner') limit 1`);
+  return found.rows.length === 0;
 }
 
 /** Makes the account's owner a member; once, and only the person whom it names. */

@@ -67,7 +67,7 @@ const freeze = async (project: string) => {
   return body;
 };
 
-async function runToEnd(run: { dataset: string; model: string; objective: string } & object) {
+async function runToEnd(run: Record<string, unknown>) {
   const { status, body } = await t.call('POST', '/api/v1/runs', { body: run });
   expect([status, body.detail]).toEqual([201, undefined]);
   return until(

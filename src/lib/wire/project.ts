@@ -36,7 +36,12 @@ export const NewMember = z.strictObject({
   name: z.string().trim().min(1).max(120),
   role: Role
 });
-export const MemberCreated = z.object({ user: z.object({ id: z.string() }), token: z.string().nullable() });
+/** `token`: of a new account; `invitation`: the link for an account that was there. */
+export const MemberCreated = z.object({
+  user: z.object({ id: z.string() }),
+  token: z.string().nullable(),
+  invitation: z.string().nullable()
+});
 export const Member = z.object({
   user: z.object({ id: z.string(), name: z.string(), email: z.string() }),
   role: Role,
