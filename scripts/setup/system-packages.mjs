@@ -15,6 +15,11 @@ const PROGRAMS = {
   chromium: {
     what: 'Chromium',
     ...{ apt: 'chromium', other: 'chromium', pacman: 'chromium', apk: 'chromium', brew: 'chromium' }
+  },
+  // Tests open the archives we write with a reader that is not ours.
+  python: {
+    what: 'Python 3',
+    ...{ apt: 'python3', other: 'python3', pacman: 'python', apk: 'python3', brew: 'python' }
   }
 };
 
@@ -29,7 +34,7 @@ const MANAGERS = [
 
 /** `trainer`: it is about to be built; `test`: the tests in a browser are about to run. */
 export function missingPrograms({ trainer, test }) {
-  const { compiler, cmake, make, openblas, chromium } = PROGRAMS;
+  const { compiler, cmake, make, openblas, chromium, python } = PROGRAMS;
   const missing = [];
   if (trainer) {
     if (!has(process.env.CXX ?? 'c++') && !has('g++') && !has('clang++')) missing.push(compiler);
@@ -38,6 +43,7 @@ export function missingPrograms({ trainer, test }) {
   }
   if (process.platform === 'linux' && !hasOpenBlas()) missing.push(openblas);
   if (test && !hasChromium()) missing.push(chromium);
+  if (test && !has('python3')) missing.push(python);
   return missing;
 }
 
