@@ -59,10 +59,9 @@ Json job(const Case& c, const char* objective) {
   return Json::Object{{"model_name_or_path", c.model}, {"train_file", c.groups}, {"objective", objective}, {"adapter_name_or_path", c.adapter}};
 }
 
-Json dpo(const Case& c, double beta = 0.1, double label_smoothing = 0) {
+Json dpo(const Case& c, double beta = 0.1) {
   Json json = job(c, "dpo");
   json.set("beta", beta);
-  json.set("label_smoothing", label_smoothing);
   return json;
 }
 
@@ -111,11 +110,26 @@ TEST("DPO: loss, TRL's metrics and every gradient") {
   });
 }
 
-TEST("DPO with label smoothing is cDPO") {
+TEST("DPO with label smoothing (cDPO), robust, hinge and ipo: loss and gradient norm") {
+  struct Loss {
+    const char* loss_type;
+    double beta, label_smoothing;
+    const char* name;
+  };
+  const Loss losses[] = {{"sigmoid", 0.3, 0.1, "sigmoid.beta0.3.ls0.1"},
+                         {"robust", 0.1, 0.2, "robust.beta0.1.ls0.2"},
+                         {"hinge", 0.2, 0, "hinge.beta0.2.ls0.0"},
+                         {"ipo", 0.1, 0, "ipo.beta0.1.ls0.0"}};
   for_each_case([&](const Case& c) {
-    Pass pass(dpo(c, 0.3, 0.1));
-    CHECK_NEAR(pass.stats.loss, c.value("dpo.sigmoid.beta0.3.ls0.1.loss"), 1e-4 * pass.stats.loss);
-    CHECK_NEAR(pass.grad_norm(), c.value("dpo.sigmoid.beta0.3.ls0.1.grad_norm"), 1e-3 * pass.grad_norm());
+    for (const Loss& loss : losses) {
+      Json job = dpo(c, loss.beta);
+      job.set("loss_type", loss.loss_type);
+      if (loss.label_smoothing > 0) job.set("label_smoothing", loss.label_smoothing);
+      Pass pass(job);
+      const std::string name = std::string("dpo.") + loss.name;
+      CHECK_NEAR(pass.stats.loss, c.value(name + ".loss"), 1e-4 * pass.stats.loss);
+      CHECK_NEAR(pass.grad_norm(), c.value(name + ".grad_norm"), 1e-3 * pass.grad_norm());
+    }
   });
 }
 
