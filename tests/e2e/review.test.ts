@@ -261,6 +261,26 @@ test('a task that has its rankings says so to a third person, who may look', asy
   expect(await dee.page.getByRole('button', { name: /^Submit|^Skip/ }).count()).toBe(0);
 });
 
+test('V marks the words in which the others differ from the selected output', async () => {
+  const task = await taskOf(demo, 4);
+  const page = await open(bo, task);
+  const marked = (letter: string) =>
+    page
+      .getByRole('article', { name: `Output ${letter}` })
+      .locator('mark')
+      .count();
+  await press(page, 'v');
+  expect(await marked('A')).toBe(0);
+  expect((await marked('B')) + (await marked('C')) + (await marked('D'))).toBeGreaterThan(0);
+  await press(page, 'ArrowRight');
+  await page.getByRole('button', { name: 'Mark differences from B', pressed: true }).waitFor();
+  expect(await marked('B')).toBe(0);
+  const shown = await page.getByRole('article', { name: 'Output C' }).locator('.text').innerText();
+  expect(shown).toBe(task.outputs[2]!.text);
+  await press(page, 'v');
+  expect(await page.locator('mark').count()).toBe(0);
+});
+
 test('the keys of the page are listed under ?, and the guidelines under G', async () => {
   const page = await open(bo, await taskOf(demo, 6));
   await press(page, '?');

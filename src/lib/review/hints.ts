@@ -10,6 +10,7 @@ export const hints = (): HintGroup => ({
     { keys: '← →', does: m.review_keys_move() },
     { keys: 'Alt ↑ ↓', does: m.review_keys_lift() },
     { keys: 'T', does: m.review_keys_board() },
+    { keys: 'V', does: m.review_keys_mark() },
     { keys: 'G', does: m.review_keys_guidelines() },
     { keys: 'Ctrl Z', does: m.review_keys_undo() },
     { keys: 'Ctrl ↵', does: m.review_keys_submit() },

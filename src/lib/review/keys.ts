@@ -9,6 +9,7 @@ export interface Commands {
   undo(): void;
   switchBoard(): void;
   guidelines(): void;
+  mark(): void;
   submit(): void;
   skip(): void;
   allBad(): void;
@@ -40,6 +41,7 @@ const byKey: Record<string, (on: Commands) => void> = {
   arrowright: (on) => on.select(1),
   t: (on) => on.switchBoard(),
   g: (on) => on.guidelines(),
+  v: (on) => on.mark(),
   s: (on) => on.skip(),
   x: (on) => on.allBad(),
   c: (on) => on.cannotJudge()

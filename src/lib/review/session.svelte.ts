@@ -24,6 +24,8 @@ export class Session {
   readonly shared: Board | null;
   mode = $state<Mode>('mine');
   selected = $state('');
+  /** Words that differ from the selected output are marked in the others. */
+  marking = $state(false);
   busy = $state(false);
   /** What was refused, until the next try. */
   problem = $state.raw<unknown>(null);
@@ -56,6 +58,10 @@ export class Session {
   open(): () => void {
     const leave = this.rooms.map((room) => room.open());
     return () => leave.forEach((one) => one());
+  }
+
+  textOf(output: string): string {
+    return this.task.outputs.find(({ id }) => id === output)?.text ?? '';
   }
 
   switchTo(mode: Mode): void {
