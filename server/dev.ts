@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import { createServer as createVite } from 'vite';
 import { createApp, type App } from './app.ts';
 import { readConfig } from './config.ts';
@@ -16,9 +17,10 @@ try {
   app = await createApp(config, () => lostDatabase(config));
   handOver(app);
   // Vite's socket goes through the same port: another would be another origin, which the content policy refuses.
-  const server = createHttp(app, (request, response) => vite.middlewares(request, response));
+  const pages: RequestListener = (request, response) => vite.middlewares(request, response);
+  const server = createHttp(app, pages, { othersTakeSockets: true });
   const vite = await createVite({
-    server: { middlewareMode: true, hmr: { server } },
+    server: { middlewareMode: true, ws: { server } },
     appType: 'custom'
   });
   serve(server, app, () => vite.close());

@@ -11,7 +11,7 @@ import type { App } from './app.ts';
 import { ConfigError, type Config } from './config.ts';
 
 /** One port for pages, API and sockets. `pages` answers what is not the server's own. */
-export function createHttp(app: App, pages: RequestListener): Server {
+export function createHttp(app: App, pages: RequestListener, { othersTakeSockets = false } = {}): Server {
   const listener: RequestListener = (request, response) => {
     // The caller's address for rate limits; what a client wrote there itself must not count.
     request.headers['x-concord-address'] = request.socket.remoteAddress ?? '';
@@ -29,7 +29,7 @@ export function createHttp(app: App, pages: RequestListener): Server {
   server.on('upgrade', (request, socket, head) => {
     if (request.url?.startsWith('/yjs/')) app.upgrade(request, socket, head);
     // Node leaves a socket that nobody takes open for ever.
-    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
+    else if (!othersTakeSockets) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
   });
   return server as Server;
 }
