@@ -1,4 +1,4 @@
-import { appendFile, cp, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, readFile, rename, rm, symlink, writeFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runsApp, type RunsApp } from './testing-runs.ts';
@@ -65,6 +65,7 @@ built('what is wrong with a folder is one sentence without a path of the server'
     const { status, body } = await register(name);
     expect([status, body.code]).toEqual([422, 'bad_model']);
     expect(body.detail).not.toContain(t.models);
+    expect(body.detail).toMatch(/^[^\n]+[.?]$/);
     return body.detail as string;
   };
   expect(await broken('no-tokenizer', (folder) => rm(join(folder, 'tokenizer.json')))).toContain(
@@ -101,6 +102,19 @@ built('what is wrong with a folder is one sentence without a path of the server'
   };
   expect(await broken('other-tokenizer', larger)).toBe(
     'The tokenizer does not fit the model: it has 301 tokens, the model 264.'
+  );
+  const cut = (folder: string) => truncate(join(folder, 'model.safetensors'), 100);
+  expect(await broken('cut', cut)).toMatch(/is cut off inside its header; copy its files again, or take/);
+  const configured = (change: object) => async (folder: string) => {
+    const path = join(folder, 'config.json');
+    await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, 'utf8')), ...change }));
+  };
+  expect(await broken('foreign', configured({ model_type: 'mamba' }))).toContain('"mamba" is not supported');
+  expect(await broken('taller', configured({ num_hidden_layers: 3 }))).toMatch(
+    /"model\.layers\.2\..*missing/
+  );
+  expect(await broken('lower', configured({ num_hidden_layers: 1 }))).toMatch(
+    /"model\.layers\.1\..*no place/
   );
   const wrongJson = (folder: string) => writeFile(join(folder, 'tokenizer.json'), '{');
   expect(await broken('torn', wrongJson)).toContain('tokenizer.json of the model is not JSON');
