@@ -81,7 +81,7 @@ TEST("refuses by name what would change the result") {
   CHECK_THROWS_WITH(parse_adapter_config(parse_json(R"({"peft_type":"LOHA"})", "x"), "x"), "peft_type is \"LOHA\"");
   CHECK_THROWS_WITH(parse_adapter_config(parse_json("{}", "x"), "x"), "peft_type is missing");
   for (const char* member :
-       {R"("use_dora":true)", R"("modules_to_save":["lm_head"])", R"("layer_replication":[[0,2]])", R"("layers_to_transform":[0])",
+       {R"("modules_to_save":["lm_head"])", R"("layer_replication":[[0,2]])", R"("layers_to_transform":[0])",
         R"("exclude_modules":["q_proj"])", R"("lora_bias":true)", R"("fan_in_fan_out":true)", R"("use_qalora":true)",
         R"("trainable_token_indices":[1])", R"("target_parameters":["x"])", R"("kasa_config":{"beta":1})", R"("use_bdlora":{"nblocks":2})",
         R"("alora_invocation_tokens":[1])", R"("megatron_config":{"a":1})", R"("loftq_config":{"bits":4})", R"("a_key_of_tomorrow":1)"}) {

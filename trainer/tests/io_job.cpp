@@ -37,12 +37,13 @@ TEST("fills in the contract's defaults") {
 TEST("reads every key") {
   const Job job = parse(
       R"("eval_file":"e","reference_adapter":"ref","loss_type":"sigmoid","beta":1,"label_smoothing":0.1,"r":4,"lora_alpha":8.5,
-      "lora_dropout":0,"target_modules":["q_proj"],"rank_pattern":{"q_proj":2},"alpha_pattern":{"q_proj":3},"use_rslora":true,
+      "lora_dropout":0,"target_modules":["q_proj"],"rank_pattern":{"q_proj":2},"alpha_pattern":{"q_proj":3},"use_rslora":true,"use_dora":true,
       "learning_rate":0.005,"lr_scheduler_type":"cosine","warmup_steps":3,"adam_beta1":0.8,"adam_beta2":0.9,"adam_epsilon":1e-6,
       "weight_decay":0.01,"max_grad_norm":0,"num_train_epochs":2.5,"max_steps":7,"groups_per_step":3,"micro_batch_tokens":128,
       "max_length":64,"truncation_mode":"keep_end","gradient_checkpointing":"auto","eval_steps":2,"save_steps":4,"save_total_limit":null,
       "early_stopping_patience":2,"load_best_model_at_end":true,"seed":1,"shuffle":false,"resume_from_checkpoint":"auto")");
   CHECK_EQ(job.lora.lora_alpha, 8.5);
+  CHECK(job.lora.use_dora);
   CHECK_EQ(job.lora.rank_pattern[0].second, 2);
   CHECK_EQ(job.lora.alpha_pattern[0].second, 3.0);
   CHECK(job.lora.use_rslora && !job.lora.all_linear);
@@ -160,11 +161,10 @@ TEST("an unknown key is refused with what was meant") {
 }
 
 TEST("features of later builds are refused, never ignored") {
-  for (const std::string key : {"use_dora", "load_in_4bit", "bnb_4bit_use_double_quant"}) {
+  for (const std::string key : {"load_in_4bit", "bnb_4bit_use_double_quant"}) {
     CHECK_THROWS_WITH(parse("\"" + key + "\":true"), "not supported yet by this build: " + key);
     parse("\"" + key + "\":false");
   }
-  CHECK_THROWS_WITH(parse(R"("lora_dropout":0.1)", "sft"), "not supported yet by this build: lora_dropout");
 }
 
 TEST("an option that has no effect is refused") {

@@ -17,7 +17,7 @@ Job job(const std::string& members = "") {
   return parse_job(parse_json(text, "job.json"), "job.json");
 }
 
-const MemoryNeed kNeed{10'000, 1'000, 60, 40, 16, 2, 5'000};
+const MemoryNeed kNeed{10'000, 1'000, 60, 40, 16, false, 2, 5'000};
 
 MemoryPlan plan(int64_t available, const std::string& members = "") { return plan_memory(job(members), config(), kNeed, available); }
 

@@ -37,7 +37,7 @@ void check_name_used(const std::vector<LinearSpec>& linears, const std::string& 
 }
 
 LoraModule make_module(const AdapterConfig& config, const LinearSpec& linear) {
-  LoraModule module{linear.module, linear.in, linear.out, by_pattern(config.rank_pattern, linear.module, config.r), 0, {}, {}};
+  LoraModule module{linear.module, linear.in, linear.out, by_pattern(config.rank_pattern, linear.module, config.r), 0, {}, {}, {}};
   const double alpha = by_pattern(config.alpha_pattern, linear.module, config.lora_alpha);
   const double r = static_cast<double>(module.r);
   module.scaling = alpha / (config.use_rslora ? std::sqrt(r) : r);
@@ -48,7 +48,9 @@ std::string key_of(const LoraModule& module, char which) {
   return "base_model.model." + module.module + ".lora_" + which + ".weight";
 }
 
-std::vector<float> read_matrix(const SafetensorsFile& file, const std::string& key, const std::vector<int64_t>& shape) {
+std::string magnitude_key_of(const LoraModule& module) { return "base_model.model." + module.module + ".lora_magnitude_vector"; }
+
+std::vector<float> read_tensor(const SafetensorsFile& file, const std::string& key, const std::vector<int64_t>& shape) {
   const TensorView* view = file.find(key);
   if (!view) bad_input(file.path + ": the weight " + in_quotes(key) + " is missing");
   if (view->shape != shape)
@@ -65,6 +67,7 @@ void refuse_extra(const SafetensorsFile& file, const Adapter& adapter) {
   for (const LoraModule& module : adapter.modules) {
     expected.insert(key_of(module, 'A'));
     expected.insert(key_of(module, 'B'));
+    if (adapter.config.use_dora) expected.insert(magnitude_key_of(module));
   }
   for (const TensorView& view : file.tensors)
     if (!expected.contains(view.name))
@@ -90,6 +93,7 @@ Adapter new_adapter(const AdapterConfig& config, const ModelConfig& model) {
   for (LoraModule& module : adapter.modules) {
     module.a.assign(static_cast<size_t>(module.r * module.in), 0);
     module.b.assign(static_cast<size_t>(module.out * module.r), 0);
+    if (config.use_dora) module.magnitude.assign(static_cast<size_t>(module.out), 0);
   }
   return adapter;
 }
@@ -108,8 +112,9 @@ Adapter read_adapter(const std::string& dir, const ModelConfig& model) {
   }
   refuse_extra(file, adapter);
   for (LoraModule& module : adapter.modules) {
-    module.a = read_matrix(file, key_of(module, 'A'), {module.r, module.in});
-    module.b = read_matrix(file, key_of(module, 'B'), {module.out, module.r});
+    module.a = read_tensor(file, key_of(module, 'A'), {module.r, module.in});
+    module.b = read_tensor(file, key_of(module, 'B'), {module.out, module.r});
+    if (adapter.config.use_dora) module.magnitude = read_tensor(file, magnitude_key_of(module), {module.out});
   }
   return adapter;
 }
@@ -125,6 +130,7 @@ void write_adapter(const std::string& dir, const Adapter& adapter) {
   for (const LoraModule& module : adapter.modules) {
     out.push_back({key_of(module, 'A'), DType::F32, {module.r, module.in}, module.a.data()});
     out.push_back({key_of(module, 'B'), DType::F32, {module.out, module.r}, module.b.data()});
+    if (config.use_dora) out.push_back({magnitude_key_of(module), DType::F32, {module.out}, module.magnitude.data()});
     const std::string name = module.module.substr(module.module.rfind('.') + 1);
     auto& names = config.target_modules;
     if (adapter.config.all_linear && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);

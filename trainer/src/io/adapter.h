@@ -16,6 +16,7 @@ struct AdapterConfig {
   double lora_alpha = 16;
   double lora_dropout = 0;
   bool use_rslora = false;
+  bool use_dora = false;
   bool all_linear = true;                   // target_modules "all-linear"
   std::vector<std::string> target_modules;  // suffixes of module names, used unless all_linear
   std::vector<std::pair<std::string, int64_t>> rank_pattern;  // plain module suffix -> rank; the first match wins, as in PEFT
@@ -23,13 +24,14 @@ struct AdapterConfig {
   std::string base_model_name_or_path;  // a label; never opened
 };
 
-// One adapted linear layer: y += scaling * B (A x).
+// One adapted linear layer: y = W x + scaling * B (A x); with DoRA each row scaled to its magnitude.
 struct LoraModule {
   std::string module;  // "model.layers.0.self_attn.q_proj"
   int64_t in = 0, out = 0, r = 0;
   double scaling = 0;    // alpha / r, or alpha / sqrt(r) with rsLoRA
   std::vector<float> a;  // [r, in]
   std::vector<float> b;  // [out, r]
+  std::vector<float> magnitude;  // [out] with DoRA, else empty
 };
 
 struct Adapter {
@@ -42,8 +44,8 @@ AdapterConfig parse_adapter_config(const Json& json, const std::string& file);
 void read_lora_options(const JsonAt& at, AdapterConfig& config);
 Json adapter_config_json(const AdapterConfig& config);  // the file we write: only keys in use
 
-// The modules an adapter of this configuration has on this model, with rank and scaling, and a and b sized and zero
-// (the caller draws A). A target name that matches no module is refused by name.
+// The modules an adapter of this configuration has on this model, with rank and scaling, and a, b and magnitude sized
+// and zero (the caller draws A; start_magnitudes needs the weights). A target name that matches no module is refused by name.
 Adapter new_adapter(const AdapterConfig& config, const ModelConfig& model);
 
 // Reads and checks against the model: missing, extra or wrongly shaped tensors and NaN or infinity are refused by name.

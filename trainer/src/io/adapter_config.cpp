@@ -10,7 +10,7 @@ namespace {
 
 // Keys that are read below, and keys whose value cannot change what the adapter computes.
 constexpr std::string_view known_keys[] = {
-    "peft_type", "r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora",
+    "peft_type", "r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora",
     "task_type", "bias", "init_lora_weights", "base_model_name_or_path",
     "auto_mapping", "revision", "inference_mode", "peft_version", "megatron_core", "qalora_group_size", "runtime_config", "eva_config"};
 
@@ -26,7 +26,7 @@ bool is_off(const Json& value) {
 void refuse_active_variants(const JsonAt& at) {
   for (const auto& [key, value] : at.object()) {
     const bool known = std::find(std::begin(known_keys), std::end(known_keys), key) != std::end(known_keys);
-    if (!known && !is_off(value)) at[key].refuse("is set, which is not supported; supported: plain LoRA");
+    if (!known && !is_off(value)) at[key].refuse("is set, which is not supported; supported: LoRA, rsLoRA and DoRA");
   }
 }
 
@@ -92,6 +92,7 @@ void read_lora_options(const JsonAt& at, AdapterConfig& config) {
   if (!at["lora_alpha"].is_null()) config.lora_alpha = at["lora_alpha"].number(0, 1e6);
   if (!at["lora_dropout"].is_null()) config.lora_dropout = at["lora_dropout"].number(0, 0.99);
   if (!at["use_rslora"].is_null()) config.use_rslora = at["use_rslora"].boolean();
+  if (!at["use_dora"].is_null()) config.use_dora = at["use_dora"].boolean();
   read_targets(at["target_modules"], config);
   const JsonAt ranks = at["rank_pattern"], alphas = at["alpha_pattern"];
   if (!ranks.is_null())
@@ -127,7 +128,7 @@ Json adapter_config_json(const AdapterConfig& config) {
                       {"rank_pattern", std::move(ranks)},
                       {"alpha_pattern", std::move(alphas)},
                       {"use_rslora", config.use_rslora},
-                      {"use_dora", false},
+                      {"use_dora", config.use_dora},
                       {"bias", "none"},
                       {"fan_in_fan_out", false},
                       {"init_lora_weights", true},

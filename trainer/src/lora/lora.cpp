@@ -26,7 +26,7 @@ int64_t append(std::vector<T>& values, const std::vector<float>& from) {
   return offset;
 }
 
-// A of every module of one fused layer, one after another, then their B: the stacked A are one matrix.
+// A of every module of one fused layer, one after another, then their B and magnitudes: the stacked A are one matrix.
 template <class T>
 void lay_out(Lora<T>& lora, const Adapter& adapter) {
   auto from = adapter.modules.begin();
@@ -35,6 +35,8 @@ void lay_out(Lora<T>& lora, const Adapter& adapter) {
     for (auto m = first; m != last; ++m) m->a_offset = append(lora.values, (from++)->a);
     from = begin;
     for (auto m = first; m != last; ++m) m->b_offset = append(lora.values, (from++)->b);
+    from = begin;
+    for (auto m = first; m != last; ++m) m->magnitude_offset = append(lora.values, (from++)->magnitude);
   });
 }
 
@@ -48,7 +50,13 @@ void attach(Lora<T>& lora) {
     for (auto m = first; m != last; ++m) {
       Mat<T> b(lora.values.data() + m->b_offset, m->out, m->r), db;
       if (grads) db = Mat<T>(grads + m->b_offset, m->out, m->r);
-      linear.parts.push_back({m->col_begin, m->col_begin + m->out, ranks, ranks + m->r, static_cast<T>(m->scaling), b, db});
+      auto& part = linear.parts.emplace_back();
+      part = {m->col_begin, m->col_begin + m->out, ranks, ranks + m->r, static_cast<T>(m->scaling), b, db, nullptr, nullptr, nullptr};
+      if (lora.config.use_dora) {
+        if (grads) part.dmagnitude = grads + m->magnitude_offset;
+        part.norm = lora.norms.data() + m->row_offset;
+        part.gain = lora.gains.data() + m->row_offset;
+      }
       ranks += m->r;
     }
     linear.a = Mat<T>(lora.values.data() + first->a_offset, ranks, first->in);
@@ -62,15 +70,21 @@ template <class T>
 Lora<T> make_lora(const ModelConfig& c, const Adapter& adapter, bool trainable) {
   Lora<T> lora;
   lora.config = adapter.config;
+  int64_t rows = 0;
   auto module = adapter.modules.begin();
   for (const LinearSpec& linear : model_linears(c)) {
     if (module == adapter.modules.end() || module->module != linear.module) continue;
     lora.modules.push_back({module->module, module->in, module->out, module->r, module->scaling, linear.layer, linear.projection,
-                            linear.col_begin, 0, 0});
+                            linear.col_begin, 0, 0, 0, rows});
+    rows += module->out;
     ++module;
   }
   lay_out(lora, adapter);
   if (trainable) lora.grads.assign(lora.values.size(), T(0));
+  if (lora.config.use_dora) {
+    lora.norms.resize(rows);
+    lora.gains.resize(rows);
+  }
   lora.layers.resize(c.num_hidden_layers);
   attach(lora);
   return lora;
@@ -98,6 +112,8 @@ Adapter to_adapter(const Lora<float>& lora) {
     const auto a = lora.values.begin() + m.a_offset, b = lora.values.begin() + m.b_offset;
     module.a.assign(a, a + m.r * m.in);
     module.b.assign(b, b + m.out * m.r);
+    const auto magnitude = lora.values.begin() + m.magnitude_offset;
+    if (lora.config.use_dora) module.magnitude.assign(magnitude, magnitude + m.out);
     adapter.modules.push_back(std::move(module));
   }
   return adapter;

@@ -17,11 +17,15 @@ struct LoraLinear {
     int64_t rank_begin, rank_end;  // of R
     T scaling;
     Mat<T> b, db;                  // [out, r]
+    T* dmagnitude = nullptr;       // DoRA (lora/dora.h), all [out]: gradient of m where it is trained,
+    const T* norm = nullptr;       // |W + s B A| of each row, and m over it
+    const T* gain = nullptr;
   };
   Mat<T> a, da;  // [R, in]
   std::vector<Part> parts;
 
   int64_t ranks() const { return a.rows; }
+  bool has_gains() const { return !parts.empty() && parts.front().gain; }
 };
 
 template <class T>
@@ -42,12 +46,15 @@ struct Lora {
     int64_t layer;
     Projection projection;
     int64_t col_begin;           // of the projection's output
-    int64_t a_offset, b_offset;  // into values and grads
+    int64_t a_offset, b_offset, magnitude_offset;  // into values and grads
+    int64_t row_offset;          // into norms and gains
   };
   AdapterConfig config;
   std::vector<Module> modules;
   std::vector<Layer> layers;
-  std::vector<T> values, grads;  // every A and B; grads empty where not trained
+  std::vector<T> values, grads;  // every A, B and magnitude; grads empty where not trained
+  std::vector<T> norms, gains;   // DoRA: of every adapted row, as refresh_gains left them
+  bool gains_are_current = false;
 
   Lora() = default;
   Lora(Lora&&) = default;

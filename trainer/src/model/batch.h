@@ -44,6 +44,7 @@ struct PackedCompletion {
 struct PackedBatch {
   std::vector<int32_t> tokens;
   std::vector<int32_t> positions;          // [T] as rows of the rope table: a long sequence's lie longrope_length further down
+  std::vector<uint64_t> token_ids;         // [T] group of the file and place in it: the same in whatever batch a token is
   std::vector<AttentionSegment> segments;
   std::vector<AttentionGroup> groups;
   // Row r of the head reads hidden state rows[r] and predicts targets[r]. A prompt's last state appears once for every

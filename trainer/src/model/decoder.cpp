@@ -1,7 +1,10 @@
 #include "model/decoder.h"
 
 #include <algorithm>
+#include <stdexcept>
 
+#include "lora/dora.h"
+#include "model/random.h"
 #include "model/rope_table.h"
 
 namespace concord {
@@ -58,7 +61,9 @@ void Decoder<T>::lay_out() {
     dqkv_ = arena_.take<T>("scratch", tokens, shape_.qkv_cols());
     dattn_ = arena_.take<T>("scratch", tokens, shape_.q_cols());
     dxa_ = arena_.take<T>("scratch", tokens, plan_.lora_ranks);
+    if (plan_.dora) draw_ = arena_.take<T>("scratch", tokens, std::max({shape_.qkv_cols(), 2 * config_.intermediate_size, hidden}));
   }
+  if (plan_.lora_dropout > 0) dropped_ = arena_.take<T>("scratch", tokens, std::max({hidden, shape_.q_cols(), config_.intermediate_size}));
   head_chunk_rows_ = head_chunk_rows(config_.vocab_size, tokens);
   head_rows_ = arena_.take<T>("head", head_chunk_rows_, hidden);
   logits_ = arena_.take<T>("head", head_chunk_rows_, config_.vocab_size);
@@ -90,10 +95,34 @@ void Decoder<T>::lay_out_layer(LayerActivations<T>& layer) {
     layer.mlp_out_rstd = take(1).data;
   }
   for (Mat<T>& xa : layer.xa) xa = take(plan_.lora_ranks);
+  if (plan_.dora && plan_.backward)
+    for (const Projection p : {Projection::qkv, Projection::o, Projection::gate_up, Projection::down})
+      layer.raw[static_cast<int>(p)] = take(columns(p));
+}
+
+template <class T>
+int64_t Decoder<T>::columns(Projection projection) const {
+  const int64_t all[] = {shape_.qkv_cols(), config_.hidden_size, 2 * config_.intermediate_size, config_.hidden_size};
+  return all[static_cast<int>(projection)];
+}
+
+template <class T>
+Dropout Decoder<T>::dropout_of(int64_t l, Projection projection) const {
+  const auto place = static_cast<uint64_t>(4 * l + static_cast<int64_t>(projection));
+  return {plan_.lora_dropout, Random(Random(dropout_step_->seed, dropout_step_->step).next(), place).next()};
+}
+
+template <class T>
+Mat<const T> Decoder<T>::adapter_input(int64_t l, Projection projection, Mat<const T> x) {
+  if (!drops()) return x;
+  const Mat<T> dropped = top(dropped_).col_range(0, x.cols);
+  ops::dropout<T>(cpu_, dropout_of(l, projection), x, token_ids_, dropped);
+  return dropped;
 }
 
 template <class T>
 void Decoder<T>::forward(const PackedBatch& batch, const Lora<T>* lora) {
+  token_ids_ = batch.token_ids.data();
   const LoraRows<T> all{0, batch.n_tokens(), lora};
   forward(batch.tokens, batch.positions, Adapters(&all, lora ? 1 : 0),
           [&](int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<T> lse) { attend(layer, batch, qkv, attn, lse); });
@@ -111,8 +140,14 @@ void Decoder<T>::linear(int64_t l, Projection projection, Adapters lora, Mat<T> 
   ops::matmul_nt<T>(cpu_, T(1), x, layer.weight, layer.bias ? T(1) : T(0), y);
   for (const LoraRows<T>& rows : lora) {
     const LoraLinear<T>& adapter = rows.lora->layers[l].of(projection);
-    const auto of = [&](Mat<T> m) { return m.row_range(rows.begin, rows.end); };
-    lora_forward<T>(cpu_, adapter, of(x), of(top_ranks(acts(l).xa[static_cast<int>(projection)], adapter)), of(y));
+    if (adapter.parts.empty()) continue;
+    const auto of = [&](auto m) { return m.row_range(rows.begin, rows.end); };
+    const int p = static_cast<int>(projection);
+    lora_forward<T>(cpu_, adapter, of(adapter_input(l, projection, x)), of(top_ranks(acts(l).xa[p], adapter)), of(y));
+    if (!adapter.has_gains()) continue;
+    if (!rows.lora->gains_are_current) throw std::logic_error("a DoRA adapter is run before refresh_gains");
+    const Mat<T> raw = acts(l).raw[p];
+    dora_forward<T>(cpu_, adapter, layer.bias, of(y), raw ? of(raw) : raw);
   }
 }
 
@@ -186,6 +221,8 @@ void Decoder<T>::layer_down(int64_t l, Adapters lora) {
   template void Decoder<T>::layer_to_mid(int64_t, const int32_t*, Adapters, const Attention&);                    \
   template void Decoder<T>::layer_mlp(int64_t, Adapters);                                                         \
   template void Decoder<T>::layer_down(int64_t, Adapters);                                                        \
+  template Mat<const T> Decoder<T>::adapter_input(int64_t, Projection, Mat<const T>);                             \
+  template Dropout Decoder<T>::dropout_of(int64_t, Projection) const;                                             \
   template void Decoder<T>::rotate(int64_t, Mat<T>, const int32_t*, T);
 CONCORD_INSTANTIATE(float)
 CONCORD_INSTANTIATE(double)

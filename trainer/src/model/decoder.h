@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "lora/lora.h"
@@ -19,6 +20,8 @@ struct DecoderPlan {
   int64_t keys_max = 0;     // prompt + completion, the longest
   int64_t positions = 0;    // that the rope tables cover
   int64_t lora_ranks = 0;   // largest sum of ranks of a fused layer, 0 without an adapter
+  bool dora = false;        // of an adapter that is trained: its gradients read each product before it is scaled
+  double lora_dropout = 0;  // above 0: buffers for it
   bool backward = false;
   bool recompute = false;         // keep each layer's input only, run its forward again in the backward pass
   bool head_unit_gradients = false;  // buffers for head_unit_gradients()
@@ -33,7 +36,8 @@ struct LayerActivations {
   Mat<T> head_raw, head_rstd;            // queries and keys before their norms
   Mat<T> attn_out, mlp_out;              // what is added, before its norm
   T *attn_out_rstd = nullptr, *mlp_out_rstd = nullptr;
-  Mat<T> xa[4];  // by Projection: x A^T of the adapter
+  Mat<T> xa[4];   // by Projection: x A^T of the adapter
+  Mat<T> raw[4];  // by Projection: DoRA's W x + s B A x
 };
 
 template <class T>
@@ -53,6 +57,13 @@ class Decoder {
   void forward(const PackedBatch& batch, const Lora<T>* lora);
   // The same for tokens that bring their own attention (a cache), and each its own adapter.
   void forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora, const Attention& attention);
+
+  // Until the next call, adapters see their inputs through dropout at the plan's rate, drawn anew for each (seed, step).
+  // Modules that read the same input share its mask. Nothing: no dropout, as everywhere but in training steps.
+  struct DropoutStep {
+    uint64_t seed, step;
+  };
+  void set_dropout(std::optional<DropoutStep> step) { dropout_step_ = step; }
 
   // logp[r] of every row of the batch, after forward().
   void head_logps(const PackedBatch& batch, T* logp);
@@ -93,6 +104,11 @@ class Decoder {
   void linear(int64_t l, Projection projection, Adapters lora, Mat<T> x, Mat<T> y);
   // dx = the gradient of x, unless dx is empty; adds to `grads` (null: frozen) and to the adapter's.
   void linear_backward(int64_t l, Projection projection, const Lora<T>* lora, Mat<const T> x, Mat<const T> dy, Mat<T> dx, Layer* grads);
+  bool drops() const { return dropout_step_ && plan_.lora_dropout > 0; }
+  Dropout dropout_of(int64_t l, Projection projection) const;
+  // What the adapter reads: x, or x through dropout, in dropped_.
+  Mat<const T> adapter_input(int64_t l, Projection projection, Mat<const T> x);
+  int64_t columns(Projection projection) const;  // of its output
   // Of what a branch added, given that of the sum: itself, or through the branch's norm into delta_.
   Mat<const T> branch_gradient(Mat<const T> d, Mat<const T> branch, const T* norm_weight, const T* rstd, T* norm_grad);
   template <class F>
@@ -111,6 +127,8 @@ class Decoder {
   DecoderPlan plan_;
   AttentionShape shape_;
   int64_t tokens_ = 0;
+  const uint64_t* token_ids_ = nullptr;  // of the batch in hand
+  std::optional<DropoutStep> dropout_step_;
   int64_t head_chunk_rows_ = 0;
 
   Arena arena_;
@@ -123,6 +141,8 @@ class Decoder {
   Mat<T> attention_scratch_;
   Mat<T> head_rows_, logits_, unit_;  // [C, H], [C, V], [rows, H]
   Mat<T> d_, dact_, dqkv_, dattn_, dxa_;
+  Mat<T> draw_;     // [T, widest output]: gradient of a DoRA product before it is scaled
+  Mat<T> dropped_;  // [T, widest input]
 };
 
 }  // namespace concord

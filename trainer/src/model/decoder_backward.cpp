@@ -1,20 +1,34 @@
 // The backward pass through the layers, in the reverse order of decoder.cpp.
 #include "model/decoder.h"
 
+#include "lora/dora.h"
+
 namespace concord {
 
 template <class T>
 void Decoder<T>::linear_backward(int64_t l, Projection projection, const Lora<T>* lora, Mat<const T> x, Mat<const T> dy, Mat<T> dx,
                                  Layer* grads) {
+  const int p = static_cast<int>(projection);
+  const LoraLinear<T>* adapter = lora && !lora->layers[l].of(projection).parts.empty() ? &lora->layers[l].of(projection) : nullptr;
+  if (adapter && adapter->has_gains()) {
+    const Mat<T> draw = top(draw_).col_range(0, dy.cols);
+    dora_backward<T>(cpu_, *adapter, dy, top(acts(l).raw[p]), draw);
+    dy = draw;
+  }
   if (dx) ops::matmul_nn<T>(cpu_, T(1), dy, weights_.layers[l].of(projection).weight, T(0), dx);
   if (grads) {
     const Linear<T>& to = grads->of(projection);
     ops::matmul_tn<T>(cpu_, T(1), dy, x, T(1), to.weight);
     if (to.bias) ops::add_row_sums<T>(cpu_, dy, to.bias);
   }
-  if (!lora) return;
-  const LoraLinear<T>& adapter = lora->layers[l].of(projection);
-  lora_backward<T>(cpu_, adapter, x, top_ranks(acts(l).xa[static_cast<int>(projection)], adapter), dy, top_ranks(dxa_, adapter), dx);
+  if (!adapter) return;
+  const Mat<T> dxa = top_ranks(dxa_, *adapter);
+  lora_backward<T>(cpu_, *adapter, adapter_input(l, projection, x), top_ranks(acts(l).xa[p], *adapter), dy, dxa, drops() ? Mat<T>() : dx);
+  if (!drops() || !dx) return;
+  const Mat<T> through = top(dropped_).col_range(0, x.cols);
+  ops::matmul_nn<T>(cpu_, T(1), dxa, adapter->a, T(0), through);
+  ops::dropout<T>(cpu_, dropout_of(l, projection), through, token_ids_, through);
+  ops::add<T>(cpu_, through, dx);
 }
 
 template <class T>
@@ -34,11 +48,11 @@ void Decoder<T>::recompute_layer(int64_t l, const PackedBatch& batch, const Lora
   layer_to_mid(l, batch.positions.data(), adapters,
                [&](int64_t at, Mat<T> qkv, Mat<T> attn, Mat<T> lse) { attend(at, batch, qkv, attn, lse); });
   layer_mlp(l, adapters);
-  if (config_.post_norms) {
+  if (config_.post_norms || (lora && lora->layers[l].down.has_gains())) {
     layer_down(l, adapters);
   } else if (lora && !lora->layers[l].down.parts.empty()) {  // of the last product only what the adapter's gradient reads
     const LoraLinear<T>& down = lora->layers[l].down;
-    ops::matmul_nt<T>(cpu_, T(1), top(layer.act), down.a, T(0), top_ranks(layer.xa[static_cast<int>(Projection::down)], down));
+    ops::matmul_nt<T>(cpu_, T(1), adapter_input(l, Projection::down, top(layer.act)), down.a, T(0), top_ranks(layer.xa[static_cast<int>(Projection::down)], down));
   }
 }
 

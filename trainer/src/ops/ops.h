@@ -72,6 +72,11 @@ struct CachedSegment {
   int64_t prompt_begin = 0, prompt_end = 0, own_begin = 0, own_end = 0;
 };
 
+struct Dropout {
+  double p = 0;      // to be dropped, in steps of 2^-16
+  uint64_t key = 0;  // of seed, step and place in the model
+};
+
 namespace ops {
 
 // Of products of at most so many rows each row's result is the same bytes whatever rows stand beside it.
@@ -167,6 +172,10 @@ void gather_rows(Cpu&, Mat<const T> x, const int32_t* rows, Mat<T> y);
 // x[rows[r],:] += y[r,:]; rows may repeat.
 template <class T>
 void scatter_add_rows(Cpu&, Mat<const T> y, const int32_t* rows, Mat<T> x);
+// y = x with each element kept with probability 1 - p and divided by it, else 0 (Srivastava et al. 2014). Whether an element
+// is kept depends on the key, its row's id and its column only. y may be x.
+template <class T>
+void dropout(Cpu&, const Dropout&, Mat<const T> x, const uint64_t* row_ids, Mat<T> y);
 // x[r,:] *= coef[r]
 template <class T>
 void scale_rows(Cpu&, const T* coef, Mat<T> x);

@@ -38,13 +38,14 @@ Json architecture(const ModelConfig& config) {
 
 // What `train` would plan, without loading the weights.
 void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t parameters) {
-  MemoryNeed need{parameters, parameters, 0, 0, 0, Cpu(thread_count()).threads()};
+  MemoryNeed need{parameters, parameters, 0, 0, 0, false, Cpu(thread_count()).threads()};
   if (job.finetuning_type == FinetuningType::lora) {
     const Adapter adapter =
         job.adapter_name_or_path.empty() ? new_adapter(job.lora, config) : read_adapter(job.adapter_name_or_path, config);
     const Lora<float> lora = make_lora<float>(config, adapter, false);
     need.trainable = static_cast<int64_t>(lora.values.size());
     need.lora_ranks = ranks_max(lora);
+    need.dora = adapter.config.use_dora;
   }
   if (!job.reference_adapter.empty()) {
     const Lora<float> reference = make_lora<float>(config, read_adapter(job.reference_adapter, config), false);

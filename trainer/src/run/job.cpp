@@ -19,9 +19,15 @@ constexpr int64_t steps_max = 1'000'000'000;
 
 // In the contract, checked for their type, and off unless asked for.
 void refuse_later_features(const JsonAt& job) {
-  for (const char* name : {"use_dora", "load_in_4bit", "bnb_4bit_use_double_quant"})
+  for (const char* name : {"load_in_4bit", "bnb_4bit_use_double_quant"})
     if (job[name] && job[name].boolean()) refuse_yet(job[name]);
-  if (job["lora_dropout"] && job["lora_dropout"].number(0, 0.99) > 0) refuse_yet(job["lora_dropout"]);
+}
+
+// Where dropout would not be what its name says.
+void check_dropout(const JsonAt& at, const Job& job) {
+  if (job.lora.lora_dropout == 0) return;
+  if (job.lora.lora_dropout < 0x1p-16) at.refuse("is below 2^-16, the smallest rate");
+  if (job.lora.use_dora) at.refuse("is not supported with use_dora");
 }
 
 std::optional<bool> read_checkpointing(const JsonAt& at) {
@@ -51,12 +57,14 @@ void read_lora(const JsonAt& at, Job& job) {
     refuse_unused(at, "with adapter_name_or_path: it comes from that adapter",
                   {"r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"});
   // PEFT's adapter_config.json may hold nulls, a job may not.
-  if (at["use_rslora"]) (void)at["use_rslora"].boolean();
+  for (const char* name : {"use_rslora", "use_dora"})
+    if (at[name]) (void)at[name].boolean();
   read_lora_options(at, job.lora);
   if (!given(at["target_modules"])) {
     job.lora.all_linear = true;
     job.lora.target_modules.clear();
   }
+  check_dropout(at["lora_dropout"], job);
   job.lora.base_model_name_or_path = job.model_name_or_path;
   if (given(at["loraplus_lr_ratio"])) {
     job.loraplus_lr_ratio = at["loraplus_lr_ratio"].number(0, 1e6);
@@ -180,7 +188,7 @@ Json job_json(const Job& job) {
   add_loss(job, out);
   if (is_lora && job.adapter_name_or_path.empty()) {
     const Json lora = adapter_config_json(job.lora);
-    for (const char* key : {"r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora"})
+    for (const char* key : {"r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"})
       out.set(key, *lora.find(key));
   }
   if (job.loraplus_lr_ratio) out.set("loraplus_lr_ratio", *job.loraplus_lr_ratio);

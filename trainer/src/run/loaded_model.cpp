@@ -1,6 +1,8 @@
 #include "run/loaded_model.h"
 
 #include "io/checkpoint_dir.h"
+#include "lora/dora.h"
+#include "run/device.h"
 
 namespace concord {
 
@@ -9,7 +11,11 @@ LoadedModel load_model(const std::string& dir, const std::string& adapter) {
   const CheckpointDir checkpoint = open_checkpoint(dir);
   model.config = checkpoint.config;
   model.weights = load_weights<float>(checkpoint);
-  if (!adapter.empty()) model.adapter = make_lora<float>(model.config, read_adapter(adapter, model.config), false);
+  if (!adapter.empty()) {
+    model.adapter = make_lora<float>(model.config, read_adapter(adapter, model.config), false);
+    Cpu cpu(thread_count());
+    refresh_gains(cpu, weight_views<const float>(model.config, model.weights.data()), *model.adapter);
+  }
   return model;
 }
 

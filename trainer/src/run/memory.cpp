@@ -22,6 +22,8 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
   d.keys_max = need.longest_sequence_tokens;
   d.positions = need.longest_sequence_tokens;
   d.lora_ranks = need.lora_ranks;
+  d.dora = need.dora;
+  d.lora_dropout = job.finetuning_type == FinetuningType::lora ? job.lora.lora_dropout : 0;
   d.threads = need.threads;
   d.backward = true;
   d.recompute = recompute;

@@ -19,7 +19,8 @@ struct MemoryNeed {
   int64_t weights = 0;            // parameters of the model, float32
   int64_t trainable = 0;          // each with gradient and two moments
   int64_t largest_group_tokens = 0, longest_sequence_tokens = 0;
-  int64_t lora_ranks = 0;         // DecoderPlan::lora_ranks
+  int64_t lora_ranks = 0;         // as in DecoderPlan, as the next
+  bool dora = false;
   int threads = 1;                // each has scratch of its own
   int64_t data_bytes = 0;         // groups files as they lie in memory
 

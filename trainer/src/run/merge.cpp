@@ -25,6 +25,17 @@ void check_fits(const TensorView& weight, const std::vector<float>& values) {
   if (!fits) bad_input("the merged weight " + in_quotes(weight.name) + " is too large for the base's float16; use a base in bfloat16 or float32");
 }
 
+// DoRA: each row of W + s B A to the length of its magnitude.
+void scale_to_magnitude(std::vector<float>& values, const LoraModule& m) {
+  for (int64_t i = 0; i < m.out; i++) {
+    float* row = values.data() + i * m.in;
+    double square = 0;
+    for (int64_t j = 0; j < m.in; j++) square += static_cast<double>(row[j]) * static_cast<double>(row[j]);
+    const double gain = square > 0 ? m.magnitude[i] / std::sqrt(square) : 0;
+    for (int64_t j = 0; j < m.in; j++) row[j] = static_cast<float>(row[j] * gain);
+  }
+}
+
 }  // namespace
 
 int run_merge(const std::string& model, const std::string& adapter_dir, const std::string& out) {
@@ -40,6 +51,7 @@ int run_merge(const std::string& model, const std::string& adapter_dir, const st
     std::vector<float>& values = merged[weight.name] = to_f32(weight);
     ops::matmul_nn<float>(cpu, static_cast<float>(m.scaling), {m.b.data(), m.out, m.r}, {m.a.data(), m.r, m.in}, 1,
                           {values.data(), m.out, m.in});
+    if (!m.magnitude.empty()) scale_to_magnitude(values, m);
     check_fits(weight, values);
   }
   std::vector<TensorOut> tensors;

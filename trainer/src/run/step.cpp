@@ -31,8 +31,11 @@ void for_micro_batches(std::span<const GroupView* const> groups, int64_t tokens_
   }
 }
 
-StepStats StepRunner::run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn) {
+StepStats StepRunner::run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn,
+                          int64_t step) {
   StepStats stats;
+  using DropoutStep = Decoder<float>::DropoutStep;
+  if (learn) trainee_.decoder->set_dropout(DropoutStep{static_cast<uint64_t>(job_.seed), static_cast<uint64_t>(step)});
   const StepScale scale = step_scale(data, groups, reference, stats);
   std::vector<int64_t> sizes;
   for (const int64_t g : groups) sizes.push_back(data.groups[g].view.tokens());
@@ -42,6 +45,7 @@ StepStats StepRunner::run(const Dataset& data, std::span<const int64_t> groups, 
     micro_batch(data, groups.subspan(begin, end - begin), reference, learn, scale, stats);
     begin = end;
   }
+  trainee_.decoder->set_dropout(std::nullopt);
   return stats;
 }
 

@@ -29,8 +29,9 @@ class StepRunner {
       : trainee_(trainee), job_(job), micro_batch_tokens_(micro_batch_tokens) {}
 
   // `groups` index data.groups. With `learn`, gradients of the mean loss over all these groups are added to the trainee's.
+  // `step` is what dropout, which acts only where there is learning, is drawn anew for.
   // Breaks off at a pending signal; then its numbers are those of a part, and the caller throws them away.
-  StepStats run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn);
+  StepStats run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn, int64_t step = 0);
 
  private:
   StepScale step_scale(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats);

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "error.h"
+#include "lora/dora.h"
 #include "model/random.h"
 #include "optim/schedule.h"
 #include "run/commands.h"
@@ -46,6 +47,7 @@ class Run {
     if (!job.eval_file.empty()) eval_ = load(job.eval_file);
     if (!job.reference_adapter.empty()) {
       reference_lora_ = make_lora<float>(model_.config, read_adapter(job.reference_adapter, model_.config), false);
+      refresh_gains(cpu_, model_.base(), *reference_lora_);
     }
     const auto groups = static_cast<int64_t>(train_.groups.size());
     extent_.steps_per_epoch = (groups + job.groups_per_step - 1) / job.groups_per_step;
@@ -53,7 +55,7 @@ class Run {
     extent_.total_steps = job.max_steps.value_or(static_cast<int64_t>(steps));
     extent_.train_file_sha256 = sha256_file_hex(job.train_file);
     schedule_ = make_schedule(job, extent_.total_steps);
-    MemoryNeed need{model_.layout.elements, model_.trainable(), 0, 0, model_.lora_ranks(), cpu_.threads()};
+    MemoryNeed need{model_.layout.elements, model_.trainable(), 0, 0, model_.lora_ranks(), model_.dora(), cpu_.threads()};
     need.cover(train_);
     if (eval_) need.cover(*eval_);
     if (reference_lora_) need.lora_ranks = std::max(need.lora_ranks, ranks_max(*reference_lora_));
@@ -222,7 +224,7 @@ void Run::train_step(EventLog& events) {
   const int64_t last = std::min(first + job_.groups_per_step, static_cast<int64_t>(order_.size()));
 
   std::fill(model_.grads().begin(), model_.grads().end(), 0.0f);
-  const StepStats stats = runner_->run(train_, std::span(order_).subspan(first, last - first), train_reference_.logps, true);
+  const StepStats stats = runner_->run(train_, std::span(order_).subspan(first, last - first), train_reference_.logps, true, now_.step);
   if (pending_signal() != 0) return;  // perhaps cut short; done again when the run goes on
   const double norm = global_norm(cpu_, model_.grads().data(), model_.trainable());
   if (!std::isfinite(stats.loss) || !std::isfinite(norm)) {
@@ -232,6 +234,7 @@ void Run::train_step(EventLog& events) {
   const double rate = schedule_.rate(now_.step);
   adamw_step(cpu_, *model_.optimizer, model_.ranges, rate, clip_factor(norm, job_.max_grad_norm), model_.parameters(),
              model_.grads().data());
+  model_.refresh(cpu_);
   now_.step++;
 
   const double seconds = seconds_since(start);

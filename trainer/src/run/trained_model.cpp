@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "error.h"
+#include "run/device.h"
 
 namespace concord {
 namespace {
@@ -33,6 +34,8 @@ std::vector<ParameterRange> lora_ranges(const Lora<float>& lora, const Job& job)
   for (const auto& m : lora.modules) {
     ranges.push_back({m.a_offset, m.a_offset + m.r * m.in, job.weight_decay});
     ranges.push_back({m.b_offset, m.b_offset + m.out * m.r, job.weight_decay, *job.loraplus_lr_ratio});
+    if (lora.config.use_dora)  // with B, as PEFT does
+      ranges.push_back({m.magnitude_offset, m.magnitude_offset + m.out, job.weight_decay, *job.loraplus_lr_ratio});
   }
   return ranges;
 }
@@ -56,6 +59,13 @@ TrainedModel::TrainedModel(const Job& job) {
   for (const WeightSpec& spec : layout.specs) dtypes.push_back(dir.tensor(spec.name).dtype);
   if (job.finetuning_type == FinetuningType::lora) {
     lora = std::make_unique<Lora<float>>(make_lora<float>(config, starting_adapter(job, config), true));
+    Cpu cpu(thread_count());
+    if (job.adapter_name_or_path.empty()) {
+      start_magnitudes(cpu, base(), *lora);
+    } else {
+      refresh(cpu);
+    }
+    if (dora() && job.lora.lora_dropout > 0) bad_input(job.file + ": lora_dropout is not supported with a DoRA adapter, as " + job.adapter_name_or_path + " is");
     lora->config.lora_dropout = job.lora.lora_dropout;  // how it is trained now, whatever its first training did
   }
 }
@@ -109,6 +119,8 @@ void TrainedModel::load_parameters(const std::string& dir) {
                                  [](const auto& a, const auto& b) { return a.name == b.name && a.r == b.r && a.scaling == b.scaling; });
     if (!same) bad_input(dir + ": its adapter has other modules or ranks than this job's");
     std::copy(saved.values.begin(), saved.values.end(), lora->values.begin());
+    Cpu cpu(thread_count());
+    refresh(cpu);
     return;
   }
   const CheckpointDir checkpoint = open_checkpoint(dir);

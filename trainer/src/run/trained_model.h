@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "io/checkpoint_dir.h"
-#include "lora/lora.h"
+#include "lora/dora.h"
 #include "model/weights.h"
 #include "optim/adamw.h"
 #include "run/checkpoint.h"
@@ -32,6 +32,12 @@ struct TrainedModel {
   int64_t trainable() const { return lora ? static_cast<int64_t>(lora->values.size()) : layout.elements; }
   float* parameters() { return lora ? lora->values.data() : weights.data(); }
   std::vector<float>& grads() { return lora ? lora->grads : weight_grads; }
+  bool dora() const { return lora && lora->config.use_dora; }
+  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data()); }
+  // Due after every change of the parameters.
+  void refresh(Cpu& cpu) {
+    if (lora) refresh_gains(cpu, base(), *lora);
+  }
   int64_t lora_ranks() const { return lora ? ranks_max(*lora) : 0; }  // DecoderPlan::lora_ranks
 
   // Gradients and moments; apart from the constructor so that memory is planned before it is taken.
