@@ -26,8 +26,16 @@ struct Command {
   std::function<int(const Flags&)> run;
 };
 
+Quantization quantization_of(const Flags& flags) {
+  const std::string word = flags.text("--quantize", "none");
+  if (word == "none") return Quantization::none;
+  if (word == "nf4") return Quantization::nf4;
+  if (word == "nf4-double") return Quantization::nf4_double;
+  bad_input("--quantize is " + in_quotes(word) + ", but must be one of: none, nf4, nf4-double");
+}
+
 ScoreArgs score_args(const Flags& flags) {
-  return {flags.text("--model"), flags.text("--adapter"), flags.text("--groups"), flags.text("--out")};
+  return {flags.text("--model"), flags.text("--adapter"), flags.text("--groups"), flags.text("--out"), quantization_of(flags)};
 }
 
 GenerateArgs generate_args(const Flags& flags) {
@@ -73,7 +81,7 @@ const std::vector<Command>& commands() {
       {"init", "--config FILE --seed S --out DIR", {"--config", "--seed", "--out"}, {"--config", "--seed", "--out"}, 0,
        [](const Flags& f) { return run_init(f.text("--config"), f.integer("--seed", 0, 0, INT64_MAX), f.text("--out")); }},
       {"train", "JOB.json", {}, {}, 1, train},
-      {"score", "--model DIR [--adapter DIR] --groups F --out F", {"--model", "--adapter", "--groups", "--out"},
+      {"score", "--model DIR [--adapter DIR] [--quantize nf4|nf4-double] --groups F --out F", {"--model", "--adapter", "--quantize", "--groups", "--out"},
        {"--model", "--groups", "--out"}, 0, [](const Flags& f) { return run_score(score_args(f)); }},
       {"generate",
        "--model DIR [--adapter DIR] --groups F --out F [--num-return-sequences K] [--max-new-tokens N] [--temperature T] [--top-p P] "
@@ -87,8 +95,8 @@ const std::vector<Command>& commands() {
       {"bench", "--job JOB.json [--completions K] [--prompt-tokens N] [--completion-tokens N] [--steps N]",
        {"--job", "--completions", "--prompt-tokens", "--completion-tokens", "--steps"}, {"--job"}, 0,
        [](const Flags& f) { return run_bench(bench_args(f)); }},
-      {"merge", "--model DIR --adapter DIR --out DIR", {"--model", "--adapter", "--out"}, {"--model", "--adapter", "--out"}, 0,
-       [](const Flags& f) { return run_merge(f.text("--model"), f.text("--adapter"), f.text("--out")); }},
+      {"merge", "--model DIR --adapter DIR [--quantize nf4|nf4-double] --out DIR", {"--model", "--adapter", "--quantize", "--out"}, {"--model", "--adapter", "--out"}, 0,
+       [](const Flags& f) { return run_merge(f.text("--model"), f.text("--adapter"), f.text("--out"), quantization_of(f)); }},
       later("serve")};
   return all;
 }

@@ -160,11 +160,10 @@ TEST("an unknown key is refused with what was meant") {
   CHECK_THROWS_WITH(parse("\"" + std::string(100000, 'x') + "\":1"), "is no key of a job");
 }
 
-TEST("features of later builds are refused, never ignored") {
-  for (const std::string key : {"load_in_4bit", "bnb_4bit_use_double_quant"}) {
-    CHECK_THROWS_WITH(parse("\"" + key + "\":true"), "not supported yet by this build: " + key);
-    parse("\"" + key + "\":false");
-  }
+TEST("NF4 is for a frozen base") {
+  CHECK(parse(R"("load_in_4bit":true,"bnb_4bit_use_double_quant":true)").bnb_4bit_use_double_quant);
+  CHECK_THROWS_WITH(parse(R"("bnb_4bit_use_double_quant":true)"), "bnb_4bit_use_double_quant needs load_in_4bit");
+  CHECK_THROWS_WITH(parse(R"("finetuning_type":"full","load_in_4bit":true)"), "load_in_4bit needs finetuning_type lora");
 }
 
 TEST("an option that has no effect is refused") {

@@ -83,6 +83,16 @@ TEST("what the job says is kept, or refused with what would fit") {
 
 TEST("where the system gives less than the plan, exit 3 says what to lower") {
   TinyRun tiny;
+  const Groups few = tiny_groups();
+  Groups many = few;  // enough tokens that a micro-batch of them all is larger than the limit below
+  for (int64_t copy = 1; copy < 1000; copy++) {
+    const auto tokens = static_cast<int64_t>(many.tokens.size()), segments = many.n_segments();
+    many.tokens.insert(many.tokens.end(), few.tokens.begin(), few.tokens.end());
+    for (size_t i = 1; i < few.segments.size(); i++) many.segments.push_back(tokens + few.segments[i]);
+    for (size_t i = 1; i < few.group_segments.size(); i++) many.group_segments.push_back(segments + few.group_segments[i]);
+    for (const auto& pair : few.pairs) many.pairs.push_back({pair[0] + static_cast<int32_t>(segments), pair[1] + static_cast<int32_t>(segments)});
+  }
+  write_groups(tiny.groups, many);
   const std::string job = tiny.job("out", {{"objective", "dpo"}, {"micro_batch_tokens", 1'000'000}});
   std::fflush(nullptr);
   const pid_t pid = fork();

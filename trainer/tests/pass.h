@@ -33,7 +33,7 @@ struct Pass {
       if (!job.reference_adapter.empty())
         reference_lora = concord::make_lora<float>(model.config, concord::read_adapter(job.reference_adapter, model.config), false);
       const concord::MemoryPlan plan = plan_of();
-      concord::Decoder<float> decoder(cpu, model.config, model.weights.data(), plan.decoder);
+      concord::Decoder<float> decoder(cpu, model.config, model.base(), plan.decoder);
       concord::ReferenceCache cache{"", (dir / "reference.safetensors"), {}, false};
       compute_reference(cache, data, decoder, reference_lora ? &*reference_lora : nullptr, plan.micro_batch_tokens);
       reference = cache.logps;
@@ -44,7 +44,7 @@ struct Pass {
   // The loss at the parameters as they stand; with `learn` its gradients are added.
   concord::StepStats run(bool learn) {
     const concord::MemoryPlan plan = plan_of();
-    concord::Decoder<float> decoder(cpu, model.config, model.weights.data(), plan.decoder);
+    concord::Decoder<float> decoder(cpu, model.config, model.base(), plan.decoder);
     const bool full = job.finetuning_type == concord::FinetuningType::full;
     concord::WeightViews<float> grads;
     if (full) grads = concord::weight_views<float>(model.config, model.weight_grads.data());
@@ -64,6 +64,7 @@ struct Pass {
 
   concord::MemoryPlan plan_of() {
     concord::MemoryNeed need{model.layout.elements, model.trainable(), 0, 0, model.lora_ranks(), model.dora(), cpu.threads()};
+    need.nf4_bytes = model.nf4_bytes();
     need.cover(data);
     if (reference_lora) need.lora_ranks = std::max(need.lora_ranks, ranks_max(*reference_lora));
     return plan_memory(job, model.config, need, INT64_MAX);

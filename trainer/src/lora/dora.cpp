@@ -17,10 +17,13 @@ double dot(const T* x, const T* y, int64_t n) {
   return sum;
 }
 
+// The base's weight of one module; `scratch` holds its linear layer where that is quantized.
 template <class T>
-Mat<const T> weight_of(const WeightViews<const T>& base, const typename Lora<T>::Module& m) {
+Mat<const T> weight_of(Cpu& cpu, const WeightViews<const T>& base, const typename Lora<T>::Module& m, std::vector<T>& scratch) {
   auto layer = base.layers[m.layer];
-  return layer.of(m.projection).weight.row_range(m.col_begin, m.col_begin + m.out);
+  const Linear<const T>& linear = layer.of(m.projection);
+  if (linear.nf4) scratch.resize(linear.weight.rows * linear.weight.cols);
+  return dense_weight<T>(cpu, linear, scratch.data()).row_range(m.col_begin, m.col_begin + m.out);
 }
 
 }  // namespace
@@ -46,10 +49,11 @@ void adapted_row_norms(Cpu& cpu, Mat<const T> w, T scaling, Mat<const T> a, Mat<
 template <class T>
 void refresh_gains(Cpu& cpu, const WeightViews<const T>& base, Lora<T>& lora) {
   if (!lora.config.use_dora) return;
+  std::vector<T> scratch;
   for (const auto& m : lora.modules) {
     const Mat<const T> a(lora.values.data() + m.a_offset, m.r, m.in), b(lora.values.data() + m.b_offset, m.out, m.r);
     T* norms = lora.norms.data() + m.row_offset;
-    adapted_row_norms<T>(cpu, weight_of(base, m), static_cast<T>(m.scaling), a, b, norms);
+    adapted_row_norms<T>(cpu, weight_of(cpu, base, m, scratch), static_cast<T>(m.scaling), a, b, norms);
     const T* magnitude = lora.values.data() + m.magnitude_offset;
     T* gains = lora.gains.data() + m.row_offset;
     // A row of zeros has no direction to scale.

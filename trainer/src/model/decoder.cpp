@@ -19,8 +19,8 @@ int64_t head_chunk_rows(int64_t vocab, int64_t rows_max) {
 }  // namespace
 
 template <class T>
-Decoder<T>::Decoder(Cpu& cpu, const ModelConfig& config, const T* weights, const DecoderPlan& plan)
-    : cpu_(cpu), config_(config), weights_(weight_views<const T>(config, weights)), plan_(plan), shape_(attention_shape(config)) {
+Decoder<T>::Decoder(Cpu& cpu, const ModelConfig& config, WeightViews<const T> weights, const DecoderPlan& plan)
+    : cpu_(cpu), config_(config), weights_(std::move(weights)), plan_(plan), shape_(attention_shape(config)) {
   plan_.threads = cpu.threads();
   lay_out();
   arena_.allocate();
@@ -31,7 +31,7 @@ Decoder<T>::Decoder(Cpu& cpu, const ModelConfig& config, const T* weights, const
 template <class T>
 Arena::Parts Decoder<T>::memory_parts(const ModelConfig& config, const DecoderPlan& plan) {
   Cpu one(1);
-  Decoder counting(one, config, nullptr, DecoderPlan{});
+  Decoder counting(one, config, static_cast<const T*>(nullptr), DecoderPlan{});
   counting.arena_ = Arena();
   counting.plan_ = plan;
   counting.lay_out();
@@ -64,6 +64,7 @@ void Decoder<T>::lay_out() {
     if (plan_.dora) draw_ = arena_.take<T>("scratch", tokens, std::max({shape_.qkv_cols(), 2 * config_.intermediate_size, hidden}));
   }
   if (plan_.lora_dropout > 0) dropped_ = arena_.take<T>("scratch", tokens, std::max({hidden, shape_.q_cols(), config_.intermediate_size}));
+  if (plan_.nf4) dense_ = arena_.take<T>("scratch", largest_linear(config_));
   head_chunk_rows_ = head_chunk_rows(config_.vocab_size, tokens);
   head_rows_ = arena_.take<T>("head", head_chunk_rows_, hidden);
   logits_ = arena_.take<T>("head", head_chunk_rows_, config_.vocab_size);
@@ -137,7 +138,7 @@ template <class T>
 void Decoder<T>::linear(int64_t l, Projection projection, Adapters lora, Mat<T> x, Mat<T> y) {
   const Linear<const T>& layer = weights_.layers[l].of(projection);
   if (layer.bias) ops::fill_rows<T>(cpu_, layer.bias, y);
-  ops::matmul_nt<T>(cpu_, T(1), x, layer.weight, layer.bias ? T(1) : T(0), y);
+  ops::matmul_nt<T>(cpu_, T(1), x, dense_weight<T>(cpu_, layer, dense_), layer.bias ? T(1) : T(0), y);
   for (const LoraRows<T>& rows : lora) {
     const LoraLinear<T>& adapter = rows.lora->layers[l].of(projection);
     if (adapter.parts.empty()) continue;
@@ -213,7 +214,7 @@ void Decoder<T>::layer_down(int64_t l, Adapters lora) {
 }
 
 #define CONCORD_INSTANTIATE(T)                                                                                          \
-  template Decoder<T>::Decoder(Cpu&, const ModelConfig&, const T*, const DecoderPlan&);                                 \
+  template Decoder<T>::Decoder(Cpu&, const ModelConfig&, WeightViews<const T>, const DecoderPlan&);                                 \
   template Arena::Parts Decoder<T>::memory_parts(const ModelConfig&, const DecoderPlan&);                               \
   template void Decoder<T>::forward(const PackedBatch&, const Lora<T>*);                                                \
   template void Decoder<T>::forward(std::span<const int32_t>, std::span<const int32_t>, Adapters, const Attention&); \

@@ -22,6 +22,7 @@ struct DecoderPlan {
   int64_t lora_ranks = 0;   // largest sum of ranks of a fused layer, 0 without an adapter
   bool dora = false;        // of an adapter that is trained: its gradients read each product before it is scaled
   double lora_dropout = 0;  // above 0: buffers for it
+  bool nf4 = false;         // linear layers are dequantized one at a time
   bool backward = false;
   bool recompute = false;         // keep each layer's input only, run its forward again in the backward pass
   bool head_unit_gradients = false;  // buffers for head_unit_gradients()
@@ -47,8 +48,11 @@ class Decoder {
   using Attention = std::function<void(int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<T> lse)>;
   using Adapters = std::span<const LoraRows<T>>;  // the ranges are disjoint
 
-  // `weights` is a buffer of weight_layout(config) and outlives the decoder. Throws std::bad_alloc.
-  Decoder(Cpu& cpu, const ModelConfig& config, const T* weights, const DecoderPlan& plan);
+  // What the weights view outlives the decoder. Throws std::bad_alloc.
+  Decoder(Cpu& cpu, const ModelConfig& config, WeightViews<const T> weights, const DecoderPlan& plan);
+  // `weights` is a buffer of weight_layout(config).
+  Decoder(Cpu& cpu, const ModelConfig& config, const T* weights, const DecoderPlan& plan)
+      : Decoder(cpu, config, weight_views<const T>(config, weights), plan) {}
 
   // Bytes by part of the buffers this plan would take; allocates nothing.
   static Arena::Parts memory_parts(const ModelConfig& config, const DecoderPlan& plan);
@@ -143,6 +147,7 @@ class Decoder {
   Mat<T> d_, dact_, dqkv_, dattn_, dxa_;
   Mat<T> draw_;     // [T, widest output]: gradient of a DoRA product before it is scaled
   Mat<T> dropped_;  // [T, widest input]
+  T* dense_ = nullptr;  // one linear layer, dequantized
 };
 
 }  // namespace concord

@@ -15,7 +15,7 @@ void Decoder<T>::linear_backward(int64_t l, Projection projection, const Lora<T>
     dora_backward<T>(cpu_, *adapter, dy, top(acts(l).raw[p]), draw);
     dy = draw;
   }
-  if (dx) ops::matmul_nn<T>(cpu_, T(1), dy, weights_.layers[l].of(projection).weight, T(0), dx);
+  if (dx) ops::matmul_nn<T>(cpu_, T(1), dy, dense_weight<T>(cpu_, weights_.layers[l].of(projection), dense_), T(0), dx);
   if (grads) {
     const Linear<T>& to = grads->of(projection);
     ops::matmul_tn<T>(cpu_, T(1), dy, x, T(1), to.weight);

@@ -1,12 +1,19 @@
 #include "model/weights.h"
 
+#include <algorithm>
+#include <set>
+#include <type_traits>
 #include <utility>
 
 namespace concord {
 
-WeightLayout weight_layout(const ModelConfig& config) {
+WeightLayout weight_layout(const ModelConfig& config, bool nf4) {
   WeightLayout layout;
+  std::set<std::string> quantized;
+  if (nf4)
+    for (const LinearSpec& linear : model_linears(config)) quantized.insert(linear.module + ".weight");
   for (TensorSpec& tensor : model_tensors(config)) {
+    if (quantized.contains(tensor.name)) continue;
     int64_t elements = 1;
     for (const int64_t d : tensor.shape) elements *= d;
     layout.specs.push_back({std::move(tensor.name), std::move(tensor.shape), layout.elements, elements});
@@ -17,15 +24,21 @@ WeightLayout weight_layout(const ModelConfig& config) {
 
 // In the order of model_tensors.
 template <class T>
-WeightViews<T> weight_views(const ModelConfig& c, T* base) {
+WeightViews<T> weight_views(const ModelConfig& c, T* base, const Nf4Base* nf4) {
   const AttentionShape shape = attention_shape(c);
   const int64_t hidden = c.hidden_size, inner = c.intermediate_size;
   WeightViews<T> views;
   T* next = base;
   const auto take = [&](int64_t elements) { return std::exchange(next, next + elements); };
   const auto matrix = [&](int64_t rows, int64_t cols) { return Mat<T>(take(rows * cols), rows, cols); };
-  const auto linear = [&](int64_t out, int64_t in, bool bias) {
-    Linear<T> layer{matrix(out, in), nullptr};
+  const auto linear = [&](int64_t l, Projection projection, int64_t out, int64_t in, bool bias) {
+    Linear<T> layer;
+    if (nf4) {
+      layer.nf4 = &nf4->layers[l].linears[static_cast<int>(projection)];
+      layer.weight = Mat<T>(nullptr, out, in);
+    } else {
+      layer.weight = matrix(out, in);
+    }
     if (bias) layer.bias = take(out);
     return layer;
   };
@@ -40,10 +53,10 @@ WeightViews<T> weight_views(const ModelConfig& c, T* base) {
       layer.query_norm = take(c.head_dim);
       layer.key_norm = take(c.head_dim);
     }
-    layer.qkv = linear(shape.qkv_cols(), hidden, c.qkv_bias);
-    layer.o = linear(hidden, shape.q_cols(), c.o_bias);
-    layer.gate_up = linear(2 * inner, hidden, c.mlp_bias);
-    layer.down = linear(hidden, inner, c.mlp_bias);
+    layer.qkv = linear(l, Projection::qkv, shape.qkv_cols(), hidden, c.qkv_bias);
+    layer.o = linear(l, Projection::o, hidden, shape.q_cols(), c.o_bias);
+    layer.gate_up = linear(l, Projection::gate_up, 2 * inner, hidden, c.mlp_bias);
+    layer.down = linear(l, Projection::down, hidden, inner, c.mlp_bias);
   }
   views.norm = take(hidden);
   views.head = c.tie_word_embeddings ? views.embed : matrix(c.vocab_size, hidden);
@@ -51,23 +64,38 @@ WeightViews<T> weight_views(const ModelConfig& c, T* base) {
 }
 
 template <class T>
-std::vector<T> load_weights(const CheckpointDir& dir) {
-  const WeightLayout layout = weight_layout(dir.config);
+Mat<const T> dense_weight(Cpu& cpu, const Linear<const T>& linear, T* scratch) {
+  if (!linear.nf4) return linear.weight;
+  T* next = scratch;
+  for (const Nf4Matrix& module : linear.nf4->modules) {
+    dequantize_nf4<T>(cpu, module, Mat<T>(next, module.rows, module.cols));
+    next += module.rows * module.cols;
+  }
+  return Mat<const T>(scratch, linear.weight.rows, linear.weight.cols);
+}
+
+template <class T>
+std::vector<T> load_weights(const CheckpointDir& dir, const WeightLayout& layout) {
   std::vector<T> values(layout.elements);
-  std::vector<float> staging;
   for (const WeightSpec& spec : layout.specs) {
-    staging.resize(spec.elements);
-    to_f32(dir.tensor(spec.name), staging.data());
-    std::copy(staging.begin(), staging.end(), values.begin() + spec.offset);
+    const TensorView& view = dir.tensor(spec.name);
+    if constexpr (std::is_same_v<T, float>) {
+      to_f32(view, values.data() + spec.offset);
+    } else {
+      const std::vector<float> floats = to_f32(view);
+      std::copy(floats.begin(), floats.end(), values.begin() + spec.offset);
+    }
   }
   return values;
 }
 
-template WeightViews<float> weight_views<float>(const ModelConfig&, float*);
-template WeightViews<const float> weight_views<const float>(const ModelConfig&, const float*);
-template WeightViews<double> weight_views<double>(const ModelConfig&, double*);
-template WeightViews<const double> weight_views<const double>(const ModelConfig&, const double*);
-template std::vector<float> load_weights<float>(const CheckpointDir&);
-template std::vector<double> load_weights<double>(const CheckpointDir&);
+template WeightViews<float> weight_views<float>(const ModelConfig&, float*, const Nf4Base*);
+template WeightViews<const float> weight_views<const float>(const ModelConfig&, const float*, const Nf4Base*);
+template WeightViews<double> weight_views<double>(const ModelConfig&, double*, const Nf4Base*);
+template WeightViews<const double> weight_views<const double>(const ModelConfig&, const double*, const Nf4Base*);
+template std::vector<float> load_weights<float>(const CheckpointDir&, const WeightLayout&);
+template Mat<const float> dense_weight<float>(Cpu&, const Linear<const float>&, float*);
+template std::vector<double> load_weights<double>(const CheckpointDir&, const WeightLayout&);
+template Mat<const double> dense_weight<double>(Cpu&, const Linear<const double>&, double*);
 
 }  // namespace concord

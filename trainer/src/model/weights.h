@@ -7,6 +7,7 @@
 
 #include "io/checkpoint_dir.h"
 #include "io/model_config.h"
+#include "model/nf4_base.h"
 #include "ops/ops.h"
 
 namespace concord {
@@ -21,13 +22,15 @@ struct WeightLayout {
   std::vector<WeightSpec> specs;
   int64_t elements = 0;
 };
-WeightLayout weight_layout(const ModelConfig& config);
+// With `nf4` without the weights of linear layers, which an Nf4Base holds.
+WeightLayout weight_layout(const ModelConfig& config, bool nf4 = false);
 
 // A linear layer of all modules that read the same input, one below another.
 template <class T>
 struct Linear {
   Mat<T> weight;      // [out, in]
   T* bias = nullptr;  // [out]; null where the model has none
+  const Nf4Linear* nf4 = nullptr;  // the weight, where it is quantized
 };
 
 // Views into a buffer of that layout: of values or of gradients. H hidden, I intermediate, Q and K query and key columns,
@@ -56,11 +59,19 @@ struct WeightViews {
   Mat<T> head;        // [V, H]; the embedding's own memory where they are tied
 };
 template <class T>
-WeightViews<T> weight_views(const ModelConfig& config, T* base);
+WeightViews<T> weight_views(const ModelConfig& config, T* base, const Nf4Base* nf4 = nullptr);
+
+// The weight itself, or dequantized into `scratch` (largest_linear(config) elements).
+template <class T>
+Mat<const T> dense_weight(Cpu&, const Linear<const T>&, T* scratch);
 
 // Reads every weight into one flat buffer, in the layout's order.
 template <class T>
-std::vector<T> load_weights(const CheckpointDir& dir);
+std::vector<T> load_weights(const CheckpointDir& dir, const WeightLayout& layout);
+template <class T>
+std::vector<T> load_weights(const CheckpointDir& dir) {
+  return load_weights<T>(dir, weight_layout(dir.config));
+}
 
 inline AttentionShape attention_shape(const ModelConfig& c) {
   return {c.num_attention_heads, c.num_key_value_heads, c.head_dim};

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/nf4_base.h"
 #include "run/events.h"
 #include "run/job.h"
 
@@ -13,6 +14,7 @@ namespace concord {
 
 struct ScoreArgs {
   std::string model, adapter, groups, out;  // adapter may be empty
+  Quantization quantization = Quantization::none;
 };
 
 struct GenerateArgs {
@@ -40,7 +42,8 @@ int run_score(const ScoreArgs& args);             // run/score.cpp
 int run_generate(const GenerateArgs& args);       // run/generate.cpp
 int run_init(const std::string& config_file, int64_t seed, const std::string& out);
 int run_inspect(const std::string& model, const std::string& job_file);  // job_file may be empty
-int run_merge(const std::string& model, const std::string& adapter, const std::string& out);
+int run_merge(const std::string& model, const std::string& adapter, const std::string& out,
+              Quantization quantization = Quantization::none);
 int run_devices();
 
 }  // namespace concord

@@ -37,8 +37,13 @@ Json architecture(const ModelConfig& config) {
 }
 
 // What `train` would plan, without loading the weights.
-void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t parameters) {
+void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t parameters, int64_t checkpoint_bytes) {
   MemoryNeed need{parameters, parameters, 0, 0, 0, false, Cpu(thread_count()).threads()};
+  need.checkpoint_bytes = checkpoint_bytes;
+  if (job.load_in_4bit) {
+    need.weights = weight_layout(config, true).elements;
+    need.nf4_bytes = nf4_base_bytes(config, job.bnb_4bit_use_double_quant);
+  }
   if (job.finetuning_type == FinetuningType::lora) {
     const Adapter adapter =
         job.adapter_name_or_path.empty() ? new_adapter(job.lora, config) : read_adapter(job.adapter_name_or_path, config);
@@ -73,7 +78,9 @@ int run_inspect(const std::string& model, const std::string& job_file) {
   if (!job_file.empty()) {
     const Job job = read_job(job_file);
     check_same_model(job, model);
-    append_job(out, job, checkpoint.config, parameters);
+    int64_t checkpoint_bytes = 0;
+    for (const SafetensorsFile& file : checkpoint.files) checkpoint_bytes += static_cast<int64_t>(file.bytes.size);
+    append_job(out, job, checkpoint.config, parameters, checkpoint_bytes);
   }
   std::printf("%s\n", to_text(out).c_str());
   return 0;

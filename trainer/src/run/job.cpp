@@ -15,14 +15,6 @@ namespace {
 
 constexpr int64_t steps_max = 1'000'000'000;
 
-[[noreturn]] void refuse_yet(const JsonAt& at) { bad_input(at.file + ": not supported yet by this build: " + at.path); }
-
-// In the contract, checked for their type, and off unless asked for.
-void refuse_later_features(const JsonAt& job) {
-  for (const char* name : {"load_in_4bit", "bnb_4bit_use_double_quant"})
-    if (job[name] && job[name].boolean()) refuse_yet(job[name]);
-}
-
 // Where dropout would not be what its name says.
 void check_dropout(const JsonAt& at, const Job& job) {
   if (job.lora.lora_dropout == 0) return;
@@ -70,6 +62,13 @@ void read_lora(const JsonAt& at, Job& job) {
     job.loraplus_lr_ratio = at["loraplus_lr_ratio"].number(0, 1e6);
     require_above(at["loraplus_lr_ratio"], *job.loraplus_lr_ratio, 0);
   }
+}
+
+void read_quantization(const JsonAt& at, Job& job) {
+  read(at["load_in_4bit"], job.load_in_4bit);
+  read(at["bnb_4bit_use_double_quant"], job.bnb_4bit_use_double_quant);
+  if (job.load_in_4bit && job.finetuning_type == FinetuningType::full) at["load_in_4bit"].refuse("needs finetuning_type lora: NF4 weights are frozen");
+  if (job.bnb_4bit_use_double_quant && !job.load_in_4bit) at["bnb_4bit_use_double_quant"].refuse("needs load_in_4bit");
 }
 
 double default_learning_rate(const Job& job) {
@@ -165,7 +164,7 @@ Job parse_job(const Json& json, const std::string& file) {
   read_loss(at, job);  // first: an option without effect is refused as that, whatever its type
   read_files(at, job);
   read_lora(at, job);
-  refuse_later_features(at);
+  read_quantization(at, job);
   read_optimizer(at, job);
   read_batches(at, job);
   read_saving(at, job);
@@ -190,6 +189,10 @@ Json job_json(const Job& job) {
     const Json lora = adapter_config_json(job.lora);
     for (const char* key : {"r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"})
       out.set(key, *lora.find(key));
+  }
+  if (is_lora) {
+    out.set("load_in_4bit", job.load_in_4bit);
+    out.set("bnb_4bit_use_double_quant", job.bnb_4bit_use_double_quant);
   }
   if (job.loraplus_lr_ratio) out.set("loraplus_lr_ratio", *job.loraplus_lr_ratio);
   out.set("learning_rate", job.learning_rate);

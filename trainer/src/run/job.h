@@ -34,6 +34,7 @@ struct Job {
   LossOptions loss;  // of objective dpo
 
   AdapterConfig lora;  // r, lora_alpha, lora_dropout, target_modules, patterns, use_rslora; of a new adapter
+  bool load_in_4bit = false, bnb_4bit_use_double_quant = false;  // the base's linear layers in NF4
   std::optional<double> loraplus_lr_ratio;  // B's learning rate over A's
 
   double learning_rate = 0;  // resolved by objective and finetuning_type

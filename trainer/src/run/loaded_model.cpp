@@ -6,15 +6,17 @@
 
 namespace concord {
 
-LoadedModel load_model(const std::string& dir, const std::string& adapter) {
+LoadedModel load_model(const std::string& dir, const std::string& adapter, Quantization quantization) {
   LoadedModel model;
   const CheckpointDir checkpoint = open_checkpoint(dir);
   model.config = checkpoint.config;
-  model.weights = load_weights<float>(checkpoint);
+  const bool quantized = quantization != Quantization::none;
+  model.weights = load_weights<float>(checkpoint, weight_layout(model.config, quantized));
+  Cpu cpu(thread_count());
+  if (quantized) model.nf4 = quantize_base(cpu, checkpoint, quantization == Quantization::nf4_double);
   if (!adapter.empty()) {
     model.adapter = make_lora<float>(model.config, read_adapter(adapter, model.config), false);
-    Cpu cpu(thread_count());
-    refresh_gains(cpu, weight_views<const float>(model.config, model.weights.data()), *model.adapter);
+    refresh_gains(cpu, model.base(), *model.adapter);
   }
   return model;
 }

@@ -15,6 +15,9 @@ namespace concord {
 struct LoadedModel {
   ModelConfig config;
   std::vector<float> weights;
+  Nf4Base nf4;  // the linear layers where the base is quantized, else empty
+
+  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), nf4.empty() ? nullptr : &nf4); }
   std::optional<Lora<float>> adapter;
 
   const Lora<float>* lora() const { return adapter ? &*adapter : nullptr; }
@@ -22,7 +25,7 @@ struct LoadedModel {
 };
 
 // `adapter` may be empty. Failure(2) names what does not fit.
-LoadedModel load_model(const std::string& dir, const std::string& adapter);
+LoadedModel load_model(const std::string& dir, const std::string& adapter, Quantization quantization = Quantization::none);
 
 // Reads a groups file and checks its ids against the model.
 Groups read_groups_for(const LoadedModel& model, const std::string& path);

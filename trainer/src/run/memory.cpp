@@ -18,12 +18,13 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
   MemoryPlan plan;
   plan.micro_batch_tokens = tokens;
   auto& d = plan.decoder;
-  d.tokens_max = std::max(tokens, need.largest_group_tokens);
+  d.tokens_max = std::max(need.all_tokens > 0 ? std::min(tokens, need.all_tokens) : tokens, need.largest_group_tokens);
   d.keys_max = need.longest_sequence_tokens;
   d.positions = need.longest_sequence_tokens;
   d.lora_ranks = need.lora_ranks;
   d.dora = need.dora;
   d.lora_dropout = job.finetuning_type == FinetuningType::lora ? job.lora.lora_dropout : 0;
+  d.nf4 = need.nf4_bytes > 0;
   d.threads = need.threads;
   d.backward = true;
   d.recompute = recompute;
@@ -31,10 +32,15 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
   const auto floats = [](int64_t n) { return n * static_cast<int64_t>(sizeof(float)); };
   plan.parts = {{"data", need.data_bytes},
                 {"weights", floats(need.weights + (job.finetuning_type == FinetuningType::lora ? need.trainable : 0))},
+                {"weights_nf4", need.nf4_bytes},
                 {"gradients", floats(need.trainable)},
                 {"optimizer", floats(2 * need.trainable)}};
   for (auto& part : Decoder<float>::memory_parts(config, d)) plan.parts.push_back(part);
   for (const auto& part : plan.parts) plan.total_bytes += part.second;
+  // A base's files are read whole and let go again before the rest is taken: what that needs beyond the run is a part too.
+  const int64_t loading = need.checkpoint_bytes + floats(need.weights) + need.nf4_bytes;
+  plan.parts.emplace_back("loading", std::max<int64_t>(0, loading - plan.total_bytes));
+  plan.total_bytes += plan.parts.back().second;
   return plan;
 }
 
@@ -53,6 +59,9 @@ void MemoryNeed::cover(const Dataset& data) {
   largest_group_tokens = std::max(largest_group_tokens, data.largest_group_tokens);
   longest_sequence_tokens = std::max(longest_sequence_tokens, data.longest_sequence_tokens);
   data_bytes += data.memory_bytes();
+  int64_t tokens = 0;
+  for (const TrainGroup& group : data.groups) tokens += group.view.tokens();
+  all_tokens = std::max(all_tokens, tokens);
 }
 
 MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes) {

@@ -16,13 +16,16 @@ struct MemoryPlan {
 
 // What the plan depends on.
 struct MemoryNeed {
-  int64_t weights = 0;            // parameters of the model, float32
+  int64_t weights = 0;            // of the model, float32
   int64_t trainable = 0;          // each with gradient and two moments
   int64_t largest_group_tokens = 0, longest_sequence_tokens = 0;
   int64_t lora_ranks = 0;         // as in DecoderPlan, as the next
   bool dora = false;
   int threads = 1;                // each has scratch of its own
   int64_t data_bytes = 0;         // groups files as they lie in memory
+  int64_t nf4_bytes = 0;          // linear layers in NF4, which are not among `weights`
+  int64_t checkpoint_bytes = 0;   // the base's files, in memory while they are loaded
+  int64_t all_tokens = 0;         // of the larger file: no micro-batch holds more
 
   void cover(const Dataset& data);  // its size, largest group and longest sequence
 };

@@ -36,19 +36,45 @@ void scale_to_magnitude(std::vector<float>& values, const LoraModule& m) {
   }
 }
 
+// Root of the summed squares of what changed, relative to what it was.
+struct RelativeError {
+  double difference = 0, whole = 0;
+  double value() const { return whole > 0 ? std::sqrt(difference / whole) : 0; }
+};
+
+// An adapter that was trained on an NF4 base belongs to the dequantized weights: merged into the original ones it would
+// correct errors that are not there.
+void quantize(Cpu& cpu, std::vector<float>& values, const LinearSpec& m, Quantization quantization, RelativeError& error) {
+  const std::vector<float> before = values;
+  const Nf4Matrix quantized = quantize_nf4(cpu, {values.data(), m.out, m.in}, quantization == Quantization::nf4_double);
+  dequantize_nf4<float>(cpu, quantized, {values.data(), m.out, m.in});
+  for (size_t i = 0; i < values.size(); i++) {
+    const double x = before[i], d = static_cast<double>(values[i]) - x;
+    error.difference += d * d;
+    error.whole += x * x;
+  }
+}
+
 }  // namespace
 
-int run_merge(const std::string& model, const std::string& adapter_dir, const std::string& out) {
+int run_merge(const std::string& model, const std::string& adapter_dir, const std::string& out, Quantization quantization) {
   const CheckpointDir base = open_checkpoint(model);
   const Adapter adapter = read_adapter(adapter_dir, base.config);
   for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"})
     if (path_exists(join_path(out, name))) bad_input("--out " + out + " already holds " + name + "; choose another folder");
 
   Cpu cpu(thread_count());
-  std::map<std::string, std::vector<float>> merged;  // those the adapter changes; the others go as they are
+  RelativeError error;
+  std::map<std::string, std::vector<float>> merged;  // those that change; the others go as they are
+  if (quantization != Quantization::none)
+    for (const LinearSpec& linear : model_linears(base.config)) {
+      std::vector<float>& values = merged[linear.module + ".weight"] = to_f32(base.tensor(linear.module + ".weight"));
+      quantize(cpu, values, linear, quantization, error);
+    }
   for (const LoraModule& m : adapter.modules) {
     const TensorView& weight = base.tensor(m.module + ".weight");
-    std::vector<float>& values = merged[weight.name] = to_f32(weight);
+    std::vector<float>& values = merged[weight.name];
+    if (values.empty()) values = to_f32(weight);
     ops::matmul_nn<float>(cpu, static_cast<float>(m.scaling), {m.b.data(), m.out, m.r}, {m.a.data(), m.r, m.in}, 1,
                           {values.data(), m.out, m.in});
     if (!m.magnitude.empty()) scale_to_magnitude(values, m);
@@ -65,7 +91,9 @@ int run_merge(const std::string& model, const std::string& adapter_dir, const st
   for (const char* name : kTextFiles)
     if (path_exists(join_path(model, name))) write_file(join_path(out, name), read_file(join_path(model, name)).text());
   write_checkpoint(out, base.config_json, tensors);
-  std::printf("%s\n", to_text(Json::Object{{"model", out}, {"merged_modules", adapter.modules.size()}}).c_str());
+  Json said = Json::Object{{"model", out}, {"merged_modules", adapter.modules.size()}};
+  if (quantization != Quantization::none) said.set("quantization_error", error.value());
+  std::printf("%s\n", to_text(said).c_str());
   return exit_done;
 }
 

@@ -34,6 +34,7 @@ std::vector<GroupView> unmasked_groups(const Groups& file, const ModelConfig& co
 DecoderPlan plan_for(const std::vector<GroupView>& views, const LoadedModel& model, const std::string& path) {
   DecoderPlan plan;
   plan.lora_ranks = model.lora_ranks();
+  plan.nf4 = !model.nf4.empty();
   plan.tokens_max = kMicroBatchTokens;
   for (const GroupView& view : views) {
     plan.tokens_max = std::max(plan.tokens_max, view.tokens());
@@ -68,7 +69,7 @@ void append(Scores& scores, const GroupView& view, const PackedBatch& batch, siz
 
 Scores score(const LoadedModel& model, const std::vector<GroupView>& views, const DecoderPlan& plan) {
   Cpu cpu(thread_count());
-  Decoder<float> decoder(cpu, model.config, model.weights.data(), plan);
+  Decoder<float> decoder(cpu, model.config, model.base(), plan);
   std::vector<const GroupView*> pointers;
   for (const GroupView& view : views) pointers.push_back(&view);
   Scores scores;
@@ -91,7 +92,7 @@ Scores score(const LoadedModel& model, const std::vector<GroupView>& views, cons
 
 int run_score(const ScoreArgs& args) {
   { AtomicFile probe(args.out); }  // a place that cannot be written to is told now, not after the work
-  const LoadedModel model = load_model(args.model, args.adapter);
+  const LoadedModel model = load_model(args.model, args.adapter, args.quantization);
   const Groups file = read_groups_for(model, args.groups);
   const std::vector<GroupView> views = unmasked_groups(file, model.config);
   const Scores scores = score(model, views, plan_for(views, model, args.groups));

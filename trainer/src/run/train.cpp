@@ -40,6 +40,19 @@ std::vector<int64_t> epoch_order(int64_t groups, const Job& job, int64_t epoch) 
   return order;
 }
 
+template <class T>
+void add_to_hash(Sha256& hash, const std::vector<T>& values) {
+  hash.update({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
+}
+
+void add_to_hash(Sha256& hash, const Nf4Matrix& matrix) {
+  add_to_hash(hash, matrix.codes);
+  add_to_hash(hash, matrix.scales);
+  add_to_hash(hash, matrix.scale_codes);
+  add_to_hash(hash, matrix.scale_scales);
+  add_to_hash(hash, std::vector<float>{matrix.scale_mean});
+}
+
 class Run {
  public:
   explicit Run(const Job& job)
@@ -56,10 +69,13 @@ class Run {
     extent_.train_file_sha256 = sha256_file_hex(job.train_file);
     schedule_ = make_schedule(job, extent_.total_steps);
     MemoryNeed need{model_.layout.elements, model_.trainable(), 0, 0, model_.lora_ranks(), model_.dora(), cpu_.threads()};
+    need.nf4_bytes = model_.nf4_bytes();
+    need.checkpoint_bytes = model_.checkpoint_bytes;
     need.cover(train_);
     if (eval_) need.cover(*eval_);
     if (reference_lora_) need.lora_ranks = std::max(need.lora_ranks, ranks_max(*reference_lora_));
-    const int64_t held_bytes = need.data_bytes + need.weights * static_cast<int64_t>(sizeof(float));  // in the plan, and not free any more
+    // In the plan, and not free any more.
+    const int64_t held_bytes = need.data_bytes + need.nf4_bytes + need.weights * static_cast<int64_t>(sizeof(float));
     plan_ = plan_memory(job, model_.config, need, available_memory_bytes() + held_bytes);
   }
 
@@ -125,7 +141,7 @@ std::string Run::checkpoint_to_resume() const {
 
 void Run::allocate() {
   model_.allocate_training_state(job_);
-  decoder_ = std::make_unique<Decoder<float>>(cpu_, model_.config, model_.weights.data(), plan_.decoder);
+  decoder_ = std::make_unique<Decoder<float>>(cpu_, model_.config, model_.base(), plan_.decoder);
   const bool full = job_.finetuning_type == FinetuningType::full;
   if (full) grads_ = weight_views<float>(model_.config, model_.weight_grads.data());
   runner_ = std::make_unique<StepRunner>(Trainee{decoder_.get(), model_.lora.get(), full ? &grads_ : nullptr}, job_,
@@ -163,7 +179,7 @@ int Run::work(EventLog& events, const std::string& resume_from) try {
 void Run::emit_start(EventLog& events, const std::string& resumed_from) {
   Json::Object fields = {{"job", job_json(job_)},
                          {"device", Json::Object{{"type", "cpu"}, {"threads", cpu_.threads()}}},
-                         {"parameters", model_.layout.elements},
+                         {"parameters", model_.base_parameters},
                          {"trainable_parameters", model_.trainable()},
                          {"memory", memory_json(plan_)},
                          {"max_length", max_length_},
@@ -185,6 +201,9 @@ void Run::find_references() {
   Sha256 base;
   base.update(to_text(model_.config_json));
   base.update({reinterpret_cast<const char*>(model_.weights.data()), model_.weights.size() * sizeof(float)});
+  for (const auto& layer : model_.nf4.layers)
+    for (const Nf4Linear& linear : layer.linears)
+      for (const Nf4Matrix& module : linear.modules) add_to_hash(base, module);
   const std::string base_key = base.hex();
   const Lora<float>* lora = reference_lora_ ? &*reference_lora_ : nullptr;
   train_reference_ = find_reference(train_, job_.train_file, base_key, lora);

@@ -18,9 +18,11 @@ namespace concord {
 struct TrainedModel {
   ModelConfig config;
   Json config_json;
-  WeightLayout layout;
+  WeightLayout layout;               // of `weights`
   std::vector<DType> dtypes;         // of each weight in the base, kept when a full checkpoint is written
   std::vector<float> weights;        // of layout
+  Nf4Base nf4;                       // the linear layers with load_in_4bit, else empty
+  int64_t base_parameters = 0, checkpoint_bytes = 0;
   std::vector<float> weight_grads;   // full finetuning only
   std::unique_ptr<Lora<float>> lora; // LoRA only
   std::unique_ptr<AdamW<float>> optimizer;
@@ -33,7 +35,8 @@ struct TrainedModel {
   float* parameters() { return lora ? lora->values.data() : weights.data(); }
   std::vector<float>& grads() { return lora ? lora->grads : weight_grads; }
   bool dora() const { return lora && lora->config.use_dora; }
-  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data()); }
+  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), nf4.empty() ? nullptr : &nf4); }
+  int64_t nf4_bytes() const;
   // Due after every change of the parameters.
   void refresh(Cpu& cpu) {
     if (lora) refresh_gains(cpu, base(), *lora);
