@@ -159,6 +159,11 @@ void Decoder<T>::rotate(int64_t l, Mat<T> qkv, const int32_t* positions, T direc
 }
 
 template <class T>
+void Decoder<T>::attend_cached(int64_t layer, Mat<const T> qkv, Mat<const T> cache, std::span<const CachedSegment> segments, Mat<T> attn) {
+  ops::cached_attention<T>(cpu_, qkv, shape_, attention_rule(layer), cache, cache, segments, attn);
+}
+
+template <class T>
 void Decoder<T>::forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora,
                          const Attention& attention) {
   tokens_ = static_cast<int64_t>(tokens.size());
@@ -219,6 +224,7 @@ void Decoder<T>::layer_down(int64_t l, Adapters lora) {
   template void Decoder<T>::forward(const PackedBatch&, const Lora<T>*);                                                \
   template void Decoder<T>::forward(std::span<const int32_t>, std::span<const int32_t>, Adapters, const Attention&); \
   template void Decoder<T>::attend(int64_t, const PackedBatch&, Mat<T>, Mat<T>, Mat<T>);                                \
+  template void Decoder<T>::attend_cached(int64_t, Mat<const T>, Mat<const T>, std::span<const CachedSegment>, Mat<T>);  \
   template void Decoder<T>::layer_to_mid(int64_t, const int32_t*, Adapters, const Attention&);                    \
   template void Decoder<T>::layer_mlp(int64_t, Adapters);                                                         \
   template void Decoder<T>::layer_down(int64_t, Adapters);                                                        \

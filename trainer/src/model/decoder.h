@@ -85,6 +85,8 @@ class Decoder {
   void logits(Mat<const T> hidden, Mat<T> out);
   // The attention forward() uses, for callers that want to see qkv as well.
   void attend(int64_t layer, const PackedBatch& batch, Mat<T> qkv, Mat<T> attn, Mat<T> lse);
+  // The same for single tokens, each over the rows of a cache that its sequence has written.
+  void attend_cached(int64_t layer, Mat<const T> qkv, Mat<const T> cache, std::span<const CachedSegment> segments, Mat<T> attn);
   AttentionRule attention_rule(int64_t layer) const {
     return {config_.attention_scale, config_.attention_softcap, config_.layers[layer].window};
   }

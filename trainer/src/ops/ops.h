@@ -80,7 +80,7 @@ struct Dropout {
 namespace ops {
 
 // Of products of at most so many rows each row's result is the same bytes whatever rows stand beside it.
-inline constexpr int64_t kFewRows = 32;
+inline constexpr int64_t kFewRows = 64;
 
 // Y[m,n] = alpha X[m,k] W[n,k]^T + beta Y. A linear layer's forward, weights stored [out, in].
 template <class T>

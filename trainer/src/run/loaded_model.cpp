@@ -12,13 +12,19 @@ LoadedModel load_model(const std::string& dir, const std::string& adapter, Quant
   model.config = checkpoint.config;
   const bool quantized = quantization != Quantization::none;
   model.weights = load_weights<float>(checkpoint, weight_layout(model.config, quantized));
-  Cpu cpu(thread_count());
-  if (quantized) model.nf4 = quantize_base(cpu, checkpoint, quantization == Quantization::nf4_double);
-  if (!adapter.empty()) {
-    model.adapter = make_lora<float>(model.config, read_adapter(adapter, model.config), false);
-    refresh_gains(cpu, model.base(), *model.adapter);
+  if (quantized) {
+    Cpu cpu(thread_count());
+    model.nf4 = quantize_base(cpu, checkpoint, quantization == Quantization::nf4_double);
   }
+  if (!adapter.empty()) model.adapter = load_adapter(adapter, model);
   return model;
+}
+
+std::shared_ptr<const Lora<float>> load_adapter(const std::string& dir, const LoadedModel& model) {
+  Cpu cpu(thread_count());
+  auto lora = std::make_shared<Lora<float>>(make_lora<float>(model.config, read_adapter(dir, model.config), false));
+  refresh_gains(cpu, model.base(), *lora);
+  return lora;
 }
 
 Groups read_groups_for(const LoadedModel& model, const std::string& path) {

@@ -19,7 +19,9 @@ struct SamplingOptions {
 
 class Sampler {
  public:
-  explicit Sampler(const SamplingOptions& options) : options_(options) {}
+  explicit Sampler(const SamplingOptions& options = {}) : options_(options) {}
+  // The options of the picks that follow; the buffers stay.
+  void set(const SamplingOptions& options) { options_ = options; }
 
   // `seen` are the ids of prompt and sample so far; `uniform` in [0, 1) decides. `logits` are changed. Of equal logits the
   // smaller id is the better one. -1: the logits hold NaN, or none of them is finite.

@@ -18,8 +18,8 @@ int64_t piece_rows(int64_t rows) {
   return std::clamp<int64_t>(eighth, 64, 512);
 }
 
-// Rows of W per piece where X has few: some 10 microseconds of reading, and a multiple of the kernel's tile.
-int64_t piece_of_w(int64_t cols) { return std::clamp<int64_t>((1 << 16) / std::max<int64_t>(cols, 1) / 4 * 4, 4, 4096); }
+// Rows of W per piece where X has few: a piece stays in the second-level cache, and is a multiple of the kernel's tile.
+int64_t piece_of_w(int64_t cols) { return std::clamp<int64_t>((1 << 16) / std::max<int64_t>(cols, 1) / 24 * 24, 24, 4096); }
 
 }  // namespace
 
@@ -27,8 +27,10 @@ template <class T>
 void matmul_nt(Cpu& cpu, T alpha, Mat<const T> x, Mat<const T> w, T beta, Mat<T> y) {
   if constexpr (std::is_same_v<T, float>) {
     if (x.rows <= kFewRows) {
-      cpu.for_ranges(w.rows, piece_of_w(w.cols), [&](int64_t begin, int64_t end) {
-        few_rows_nt(x.rows, end - begin, x.cols, alpha, x.data, x.stride, w.row(begin), w.stride, beta, y.data + begin, y.stride);
+      static thread_local TurnedRows turned;
+      turn_rows(x.rows, x.cols, x.data, x.stride, turned);
+      cpu.for_ranges(w.rows, piece_of_w(w.cols), [&, rows = &turned](int64_t begin, int64_t end) {
+        few_rows_nt(*rows, end - begin, alpha, w.row(begin), w.stride, beta, y.data + begin, y.stride);
       });
       return;
     }
