@@ -56,6 +56,14 @@ GenerateArgs generate_args(const Flags& flags) {
   return args;
 }
 
+ServeArgs serve_args(const Flags& flags) {
+  ServeArgs args;
+  args.model = flags.text("--model");
+  args.max_num_seqs = flags.integer("--max-num-seqs", args.max_num_seqs, 1, limits::return_sequences_max);
+  if (flags.has("--cache-tokens")) args.cache_tokens = flags.integer("--cache-tokens", 0, 2, INT64_C(1) << 40);
+  return args;
+}
+
 BenchArgs bench_args(const Flags& flags) {
   BenchArgs args;
   args.job = flags.text("--job");
@@ -70,10 +78,6 @@ int train(const Flags& flags) {
   const Job job = read_job(flags.positional[0]);
   install_signal_handlers();
   return run_train(job);
-}
-
-Command later(const char* name) {
-  return {name, "(not in this build yet)", {}, {}, 0, nullptr};
 }
 
 const std::vector<Command>& commands() {
@@ -97,7 +101,8 @@ const std::vector<Command>& commands() {
        [](const Flags& f) { return run_bench(bench_args(f)); }},
       {"merge", "--model DIR --adapter DIR [--quantize nf4|nf4-double] --out DIR", {"--model", "--adapter", "--quantize", "--out"}, {"--model", "--adapter", "--out"}, 0,
        [](const Flags& f) { return run_merge(f.text("--model"), f.text("--adapter"), f.text("--out"), quantization_of(f)); }},
-      later("serve")};
+      {"serve", "--model DIR [--max-num-seqs N] [--cache-tokens N]", {"--model", "--max-num-seqs", "--cache-tokens"}, {"--model"}, 0,
+       [](const Flags& f) { return run_serve(serve_args(f)); }}};
   return all;
 }
 
@@ -130,7 +135,6 @@ int run(const std::string& name, const std::vector<std::string>& args) {
     std::printf("usage: concord-trainer %s [--device auto|cpu|cuda[:N]] %s\n", command.name, command.usage);
     return exit_done;
   }
-  if (!command.run) bad_input("the command " + name + " is not in this build yet");
   std::vector<std::string> known = command.flags;
   known.push_back("--device");
   const Flags flags = parse_flags(args, known, command.required, command.n_positional, "JOB.json");

@@ -159,7 +159,8 @@ TEST("a long prompt in pieces is followed by what score finds best") {
   Ids context = ask.prompt;
   std::vector<Ids> every;
   for (int32_t id = 0; id < 61; id++) every.push_back({id});
-  for (const int32_t id : finish(generator)[name][0]) {
+  const Samples said = finish(generator)[name];
+  for (const int32_t id : said[0]) {
     const auto logps = score(setup.dir, setup.path, GroupsFile().add(context, every).write(setup.dir, "every.safetensors")).logps;
     CHECK_EQ(id, static_cast<int32_t>(std::max_element(logps.begin(), logps.end()) - logps.begin()));
     context.push_back(id);

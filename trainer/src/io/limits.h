@@ -25,4 +25,9 @@ inline constexpr int64_t positions_max = 16'777'216;
 inline constexpr int64_t rank_max = 1'024;
 inline constexpr int64_t return_sequences_max = 1'024;
 
+inline constexpr size_t request_bytes_max = 4 << 20;        // a line that serve reads
+inline constexpr size_t name_bytes_max = 128;               // an id or an adapter's name in it
+inline constexpr size_t requests_max = 256;                 // of serve, in flight together
+inline constexpr size_t adapters_max = 64;                  // that serve holds
+
 }  // namespace concord::limits

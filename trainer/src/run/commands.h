@@ -30,6 +30,12 @@ struct GenerateArgs {
   std::optional<std::vector<int64_t>> stop;  // absent: the model's eos; empty: never
 };
 
+struct ServeArgs {
+  std::string model;
+  int64_t max_num_seqs = 128;           // samples that advance together
+  std::optional<int64_t> cache_tokens;  // of prompts and samples in flight; absent: what half of the free memory holds, 1 GB at most
+};
+
 struct BenchArgs {
   std::string job;  // its train_file and output_dir are not touched
   int64_t completions = 4, prompt_tokens = 64, completion_tokens = 64;  // of each group
@@ -40,6 +46,7 @@ int run_train(const Job& job, EventSink sink = EventSink::stdout_and_file);  // 
 int run_bench(const BenchArgs& args);             // run/bench.cpp
 int run_score(const ScoreArgs& args);             // run/score.cpp
 int run_generate(const GenerateArgs& args);       // run/generate.cpp
+int run_serve(const ServeArgs& args);             // run/serve.cpp
 int run_init(const std::string& config_file, int64_t seed, const std::string& out);
 int run_inspect(const std::string& model, const std::string& job_file);  // job_file may be empty
 int run_merge(const std::string& model, const std::string& adapter, const std::string& out,
