@@ -108,9 +108,13 @@ TEST("inspect --job predicts what train then plans, by part") {
 
 TEST("a job that cannot fit ends with exit code 3 and says what to lower, before anything is written") {
   TempDir dir;
-  const std::string model = write_model(dir, config()), job = write_job(dir, model, write_pairs(dir), {{"micro_batch_tokens", 16'777'216}});
+  Random random(6, 0);
+  GroupsFile file;
+  for (int g = 0; g < 8'000; g++) file.add({}, {random_ids(random, 90)});
+  const std::string model = write_model(dir, config()), groups = file.write(dir, "documents.safetensors");
+  const std::string job = write_job(dir, model, groups, {{"objective", "sft"}, {"micro_batch_tokens", 16'777'216}});
   for (const std::vector<std::string>& args : {std::vector<std::string>{"train", job}, {"inspect", "--model", model, "--job", job}}) {
-    const Ran ran = run_binary(args);
+    const Ran ran = run_binary(args, "ulimit -v 2000000; CONCORD_THREADS=1 OPENBLAS_NUM_THREADS=1");
     CHECK_EQ(ran.exit_code, 3);
     CHECK(ran.err.find("micro_batch_tokens 16777216 needs") != std::string::npos);
     CHECK_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1);

@@ -224,12 +224,31 @@ TEST("a prompt that is empty or fills the model, a stop id it does not have: ref
   CHECK_THROWS_WITH(run(GroupsFile().add({1, 61})), "group 0 holds the token id 61");
 }
 
-TEST("damaged weights end generate and score with exit code 4 and no file") {
+TEST("NaN and infinity in a model are found before anything runs, in the tensor that holds them") {
+  for (const float damage : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    TempDir dir;
+    const std::string groups = GroupsFile().add({1, 2}, {{3, 4}}).write(dir), model = write_model(dir, config());
+    const std::string path = model + "/model.safetensors";
+    std::string file(read_file(path).text());
+    const SafetensorsFile parsed = read_safetensors(path);
+    const TensorView* tensor = parsed.find("model.layers.1.mlp.up_proj.weight");
+    std::memcpy(file.data() + (tensor->data - parsed.bytes.data.get()) + 4 * 17, &damage, 4);
+    write_file(path, file);
+    const std::string why = "the weight \"model.layers.1.mlp.up_proj.weight\" holds " + std::string(std::isnan(damage) ? "NaN" : "infinity") + " at element 17";
+    CHECK_THROWS_WITH(run_generate(args_for(dir, model, groups)), why);
+    CHECK_THROWS_WITH(run_score({model, "", groups, dir / "scores.safetensors"}), why);
+    const std::string job = R"({"model_name_or_path":")" + model + R"(","train_file":")" + groups + R"(","output_dir":")" + (dir / "out") + R"(","objective":"sft"})";
+    CHECK_THROWS_WITH(run_train(parse_job(parse_json(job, "job.json"), "job.json"), EventSink::file), why);
+    CHECK(!path_exists(dir / "samples.safetensors") && !path_exists(dir / "scores.safetensors") && !path_exists(dir / "out/adapter"));
+  }
+}
+
+TEST("weights so large that the logits overflow end generate and score with exit code 4 and no file") {
   TempDir dir;
   const std::string model = write_model(dir, config());
   std::string file(read_file(model + "/model.safetensors").text());
-  const float nan = std::nanf("");
-  std::memcpy(file.data() + file.size() - 4, &nan, 4);  // an entry of the last norm
+  const std::vector<float> huge(32, 3e38f);
+  std::memcpy(file.data() + file.size() - 4 * 32, huge.data(), 4 * 32);  // the last norm
   write_file(model + "/model.safetensors", file);
   const std::string groups = GroupsFile().add({1, 2}, {{3, 4}}).write(dir);
   const auto code = [](auto&& f) {

@@ -99,7 +99,7 @@ TEST("where the system gives less than the plan, exit 3 says what to lower") {
   if (pid == 0) {
     setenv("CONCORD_THREADS", "1", 1);
     const rlimit limit{512 << 20, 512 << 20};
-    setrlimit(RLIMIT_AS, &limit);
+    setrlimit(RLIMIT_DATA, &limit);  // one that the plan does not look at
     if (!freopen("/dev/null", "w", stdout) || !freopen((tiny.dir / "err").c_str(), "w", stderr)) _exit(99);
     execl(CONCORD_BINARY, CONCORD_BINARY, "train", job.c_str(), nullptr);
     _exit(98);

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "model/random.h"
 #include "tiny_run.h"
 
 using namespace concord;
@@ -117,6 +118,29 @@ TEST("told to stop at any moment, evaluating or not, it goes on to the same byte
     CHECK(WIFSIGNALED(status) || WEXITSTATUS(status) == 143 || WEXITSTATUS(status) == 0);
   }
   finish(stopped);
+  CHECK(bytes(setup.dir / "straight/adapter/adapter_model.safetensors") == bytes(out + "/adapter/adapter_model.safetensors"));
+  CHECK(losses(setup.dir / "straight") == losses(out));
+}
+
+TEST("killed at twenty moments, in the middle of anything, it goes on to the same bytes") {
+  TinyRun setup;
+  const Json::Object job = {{"objective", "dpo"}, {"r", 4}, {"max_steps", 400}, {"learning_rate", 1e-2}, {"eval_file", setup.groups},
+                            {"eval_steps", 25}, {"save_steps", 2}, {"resume_from_checkpoint", "auto"}};
+  finish(setup.job("straight", job));
+  const std::string job_again = setup.job("killed", job), out = setup.dir / "killed";
+  Random random(20, 0);
+  int killed = 0;
+  for (int attempt = 0; attempt < 20; attempt++) {
+    const pid_t pid = start_trainer(job_again);
+    std::this_thread::sleep_for(std::chrono::microseconds(5'000 + random.below(45'000)));
+    kill(pid, SIGKILL);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    CHECK(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+    killed += WIFSIGNALED(status);
+  }
+  CHECK(killed > 0);
+  finish(job_again);
   CHECK(bytes(setup.dir / "straight/adapter/adapter_model.safetensors") == bytes(out + "/adapter/adapter_model.safetensors"));
   CHECK(losses(setup.dir / "straight") == losses(out));
 }

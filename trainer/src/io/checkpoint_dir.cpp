@@ -1,9 +1,11 @@
 #include "io/checkpoint_dir.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <set>
+#include <span>
 
 #include "error.h"
 #include "io/limits.h"
@@ -129,6 +131,24 @@ const TensorView& CheckpointDir::tensor(std::string_view name) const {
   const auto found = tensors.find(name);
   if (found == tensors.end()) bad_input(dir + ": the weight " + in_quotes(name) + " is missing");
   return *found->second;
+}
+
+void CheckpointDir::read_weight(std::string_view name, float* out) const {
+  const TensorView& view = tensor(name);
+  to_f32(view, out);
+  const std::span<const float> values(out, view.elements());
+  bool finite = true;
+  for (const float v : values) finite &= std::isfinite(v);
+  if (finite) return;
+  const auto at = std::find_if_not(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+  bad_input(dir + ": the weight " + in_quotes(name) + " holds " + (std::isnan(*at) ? "NaN" : "infinity") + " at element " +
+            std::to_string(at - values.begin()) + "; the file is damaged, fetch it again");
+}
+
+std::vector<float> CheckpointDir::read_weight(std::string_view name) const {
+  std::vector<float> values(tensor(name).elements());
+  read_weight(name, values.data());
+  return values;
 }
 
 namespace {

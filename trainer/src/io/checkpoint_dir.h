@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/model_config.h"
@@ -20,6 +21,9 @@ struct CheckpointDir {
 
   // By name; the name is one of model_tensors(config), so it is there and has that shape.
   const TensorView& tensor(std::string_view name) const;
+  // Its values as floats. NaN and infinity are refused by name: once computed with, nothing says where they came from.
+  void read_weight(std::string_view name, float* out) const;
+  std::vector<float> read_weight(std::string_view name) const;
 };
 
 // Only config.json: cheap, for inspect and for checks before weights are read.

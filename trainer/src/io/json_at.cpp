@@ -21,10 +21,16 @@ std::string shown(double v) {
   return to_text(whole ? Json(static_cast<int64_t>(v)) : Json(v));
 }
 
+// A key as a path shows it: as it is, in quotes where it is long or has characters that need escaping.
+std::string step(std::string_view key) {
+  std::string quoted = in_quotes(key);
+  return quoted.size() == key.size() + 2 && quoted.substr(1, key.size()) == key ? std::string(key) : quoted;
+}
+
 }  // namespace
 
 JsonAt JsonAt::operator[](std::string_view key) const {
-  return {json ? json->find(key) : nullptr, file, path.empty() ? std::string(key) : path + "." + std::string(key)};
+  return {json ? json->find(key) : nullptr, file, path.empty() ? step(key) : path + "." + step(key)};
 }
 
 JsonAt JsonAt::operator[](size_t i) const {

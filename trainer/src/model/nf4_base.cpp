@@ -9,7 +9,7 @@ Nf4Base quantize_base(Cpu& cpu, const CheckpointDir& dir, bool double_quant) {
   Nf4Base base;
   base.layers.resize(dir.config.num_hidden_layers);
   for (const LinearSpec& linear : model_linears(dir.config)) {
-    const std::vector<float> values = to_f32(dir.tensor(linear.module + ".weight"));
+    const std::vector<float> values = dir.read_weight(linear.module + ".weight");
     auto& to = base.layers[linear.layer].linears[static_cast<int>(linear.projection)];
     to.modules.push_back(quantize_nf4(cpu, {values.data(), linear.out, linear.in}, double_quant));
   }

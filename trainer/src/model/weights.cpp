@@ -78,11 +78,10 @@ template <class T>
 std::vector<T> load_weights(const CheckpointDir& dir, const WeightLayout& layout) {
   std::vector<T> values(layout.elements);
   for (const WeightSpec& spec : layout.specs) {
-    const TensorView& view = dir.tensor(spec.name);
     if constexpr (std::is_same_v<T, float>) {
-      to_f32(view, values.data() + spec.offset);
+      dir.read_weight(spec.name, values.data() + spec.offset);
     } else {
-      const std::vector<float> floats = to_f32(view);
+      const std::vector<float> floats = dir.read_weight(spec.name);
       std::copy(floats.begin(), floats.end(), values.begin() + spec.offset);
     }
   }

@@ -1,6 +1,7 @@
 #include "run/memory.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -49,6 +50,14 @@ std::optional<int64_t> number_in(const char* path) {
   int64_t n = 0;
   if (file >> n) return n;
   return std::nullopt;
+}
+
+// What `ulimit -v` leaves, as batch systems set it.
+int64_t address_space_left() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return INT64_MAX;
+  const int64_t used = number_in("/proc/self/statm").value_or(0) * sysconf(_SC_PAGESIZE);
+  return std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - used);
 }
 
 std::string megabytes(int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MB"; }
@@ -110,7 +119,7 @@ int64_t available_memory_bytes() {
   const auto limit = number_in("/sys/fs/cgroup/memory.max");
   const auto used = number_in("/sys/fs/cgroup/memory.current");
   if (limit && used) available = std::min(available, std::max<int64_t>(0, *limit - *used));
-  return available;
+  return std::min(available, address_space_left());
 }
 
 int64_t peak_memory_bytes() {

@@ -34,7 +34,7 @@ struct MemoryNeed {
 // if that does not fit either, Failure(3) says what it needs, what there is and what would fit.
 MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes);
 
-int64_t available_memory_bytes();  // free now, within the limit of this process' control group
+int64_t available_memory_bytes();  // free now, within the limits of this process (ulimit -v) and of its control group
 int64_t peak_memory_bytes();       // resident, so far
 
 Json memory_json(const MemoryPlan& plan);

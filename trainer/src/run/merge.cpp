@@ -68,13 +68,13 @@ int run_merge(const std::string& model, const std::string& adapter_dir, const st
   std::map<std::string, std::vector<float>> merged;  // those that change; the others go as they are
   if (quantization != Quantization::none)
     for (const LinearSpec& linear : model_linears(base.config)) {
-      std::vector<float>& values = merged[linear.module + ".weight"] = to_f32(base.tensor(linear.module + ".weight"));
+      std::vector<float>& values = merged[linear.module + ".weight"] = base.read_weight(linear.module + ".weight");
       quantize(cpu, values, linear, quantization, error);
     }
   for (const LoraModule& m : adapter.modules) {
     const TensorView& weight = base.tensor(m.module + ".weight");
     std::vector<float>& values = merged[weight.name];
-    if (values.empty()) values = to_f32(weight);
+    if (values.empty()) values = base.read_weight(weight.name);
     ops::matmul_nn<float>(cpu, static_cast<float>(m.scaling), {m.b.data(), m.out, m.r}, {m.a.data(), m.r, m.in}, 1,
                           {values.data(), m.out, m.in});
     if (!m.magnitude.empty()) scale_to_magnitude(values, m);
