@@ -44,6 +44,7 @@ GenerateArgs generate_args(const Flags& flags) {
   args.adapter = flags.text("--adapter");
   args.groups = flags.text("--groups");
   args.out = flags.text("--out");
+  args.quantization = quantization_of(flags);
   args.num_return_sequences = flags.integer("--num-return-sequences", args.num_return_sequences, 1, limits::return_sequences_max);
   args.max_new_tokens = flags.integer("--max-new-tokens", args.max_new_tokens, 1, limits::positions_max);
   args.temperature = flags.number("--temperature", args.temperature, 0, 100);
@@ -59,6 +60,7 @@ GenerateArgs generate_args(const Flags& flags) {
 ServeArgs serve_args(const Flags& flags) {
   ServeArgs args;
   args.model = flags.text("--model");
+  args.quantization = quantization_of(flags);
   args.max_num_seqs = flags.integer("--max-num-seqs", args.max_num_seqs, 1, limits::return_sequences_max);
   if (flags.has("--cache-tokens")) args.cache_tokens = flags.integer("--cache-tokens", 0, 2, INT64_C(1) << 40);
   return args;
@@ -88,10 +90,10 @@ const std::vector<Command>& commands() {
       {"score", "--model DIR [--adapter DIR] [--quantize nf4|nf4-double] --groups F --out F", {"--model", "--adapter", "--quantize", "--groups", "--out"},
        {"--model", "--groups", "--out"}, 0, [](const Flags& f) { return run_score(score_args(f)); }},
       {"generate",
-       "--model DIR [--adapter DIR] --groups F --out F [--num-return-sequences K] [--max-new-tokens N] [--temperature T] [--top-p P] "
+       "--model DIR [--adapter DIR] [--quantize nf4|nf4-double] --groups F --out F [--num-return-sequences K] [--max-new-tokens N] [--temperature T] [--top-p P] "
        "[--top-k K] [--min-p M] [--repetition-penalty R] [--seed S] [--stop ID,ID|none]",
-       {"--model", "--adapter", "--groups", "--out", "--num-return-sequences", "--max-new-tokens", "--temperature", "--top-p", "--top-k",
-        "--min-p", "--repetition-penalty", "--seed", "--stop"},
+       {"--model", "--adapter", "--quantize", "--groups", "--out", "--num-return-sequences", "--max-new-tokens", "--temperature", "--top-p",
+        "--top-k", "--min-p", "--repetition-penalty", "--seed", "--stop"},
        {"--model", "--groups", "--out"}, 0, [](const Flags& f) { return run_generate(generate_args(f)); }},
       {"inspect", "--model DIR [--job JOB.json]", {"--model", "--job"}, {"--model"}, 0,
        [](const Flags& f) { return run_inspect(f.text("--model"), f.text("--job")); }},
@@ -101,8 +103,8 @@ const std::vector<Command>& commands() {
        [](const Flags& f) { return run_bench(bench_args(f)); }},
       {"merge", "--model DIR --adapter DIR [--quantize nf4|nf4-double] --out DIR", {"--model", "--adapter", "--quantize", "--out"}, {"--model", "--adapter", "--out"}, 0,
        [](const Flags& f) { return run_merge(f.text("--model"), f.text("--adapter"), f.text("--out"), quantization_of(f)); }},
-      {"serve", "--model DIR [--max-num-seqs N] [--cache-tokens N]", {"--model", "--max-num-seqs", "--cache-tokens"}, {"--model"}, 0,
-       [](const Flags& f) { return run_serve(serve_args(f)); }}};
+      {"serve", "--model DIR [--quantize nf4|nf4-double] [--max-num-seqs N] [--cache-tokens N]",
+       {"--model", "--quantize", "--max-num-seqs", "--cache-tokens"}, {"--model"}, 0, [](const Flags& f) { return run_serve(serve_args(f)); }}};
   return all;
 }
 

@@ -74,7 +74,7 @@ std::vector<Samples> alone(const Setup& setup) {
   std::vector<Samples> all;
   for (const GenerationRequest& ask : setup.requests()) {
     Cpu cpu(1);
-    Generator generator(cpu, setup.model.config, setup.model.weights.data(), setup.limits());
+    Generator generator(cpu, setup.model.config, setup.model.base(), setup.limits());
     const uint64_t name = generator.add(ask);
     all.push_back(finish(generator)[name]);
   }
@@ -91,7 +91,7 @@ TEST("a request says the same alone and among others, on any number of threads, 
     GeneratorLimits limits = setup.limits();
     if (variant == 1) limits.samples = 3;
     if (variant == 2) limits.cache_rows = 200;
-    Generator generator(cpu, setup.model.config, setup.model.weights.data(), limits);
+    Generator generator(cpu, setup.model.config, setup.model.base(), limits);
     std::vector<uint64_t> names;
     for (const GenerationRequest& ask : setup.requests()) names.push_back(generator.add(ask));
     std::map<uint64_t, Samples> said = finish(generator);
@@ -107,7 +107,7 @@ TEST("a request that is cancelled, waiting or on its way, changes no other; its 
     GeneratorLimits limits = setup.limits();
     limits.cache_rows = 200;
     limits.samples = 4;
-    Generator generator(cpu, setup.model.config, setup.model.weights.data(), limits);
+    Generator generator(cpu, setup.model.config, setup.model.base(), limits);
     std::vector<uint64_t> names;
     for (const GenerationRequest& ask : setup.requests()) names.push_back(generator.add(ask));
     std::map<uint64_t, Samples> said;
@@ -133,7 +133,7 @@ TEST("sample k of a group is the same whatever the number of samples") {
   const auto first_three = [&](int64_t k) {
     ask.num_return_sequences = k;
     Cpu cpu(2);
-    Generator generator(cpu, setup.model.config, setup.model.weights.data(), setup.limits());
+    Generator generator(cpu, setup.model.config, setup.model.base(), setup.limits());
     const uint64_t name = generator.add(ask);
     Samples samples = finish(generator)[name];
     CHECK_EQ(static_cast<int64_t>(samples.size()), k);
@@ -154,7 +154,7 @@ TEST("a long prompt in pieces is followed by what score finds best") {
   ask.stop = {};
   ask.adapter = nullptr;
   Cpu cpu(2);
-  Generator generator(cpu, setup.model.config, setup.model.weights.data(), setup.limits());
+  Generator generator(cpu, setup.model.config, setup.model.base(), setup.limits());
   const uint64_t name = generator.add(ask);
   Ids context = ask.prompt;
   std::vector<Ids> every;

@@ -38,6 +38,20 @@ std::string dequantized_model(const TempDir& dir, const std::string& model, bool
   return dir / "dense";
 }
 
+// Greedy samples of every group.
+Groups samples(const TempDir& dir, const std::string& model, const std::string& adapter, const std::string& groups, Quantization how) {
+  GenerateArgs args;
+  args.model = model;
+  args.adapter = adapter;
+  args.groups = groups;
+  args.out = dir / "samples.safetensors";
+  args.quantization = how;
+  args.temperature = 0;
+  args.max_new_tokens = 12;
+  CHECK_EQ(run_generate(args), 0);
+  return read_groups(args.out);
+}
+
 }  // namespace
 
 TEST("a number on the boundary between two codes becomes the lower one, as in bitsandbytes") {
@@ -91,7 +105,7 @@ TEST("the dynamic map has bitsandbytes' numbers; double quantization moves a sca
   for (size_t i = 0; i < a.size(); i++) CHECK(std::abs(a[i] - b[i]) <= 0.008 * spread);
 }
 
-TEST("training and scoring on an NF4 base are those on its dequantized weights, LoRA and DoRA") {
+TEST("training, scoring and sampling on an NF4 base are those on its dequantized weights, LoRA and DoRA") {
   TempDir dir;
   const std::string model = tiny::write_model(dir, tiny::config());
   Random random(1, 0);
@@ -118,6 +132,8 @@ TEST("training and scoring on an NF4 base are those on its dequantized weights, 
     CHECK_EQ(run_score({model, adapter, groups, scores, how}), 0);
     const std::vector<float> got = to_f32(*read_safetensors(scores).find("token_logps")), want = tiny::score(dir, base, groups, adapter).token_logps;
     check_close("scores", got, want, 1e-5);
+
+    CHECK(samples(dir, model, adapter, groups, how).tokens == samples(dir, base, adapter, groups, Quantization::none).tokens);
 
     const std::string merged = dir / (twice ? "merged-double" : "merged");
     tiny::silently([&] { CHECK_EQ(run_merge(model, adapter, merged, how), 0); });

@@ -19,6 +19,7 @@ struct ScoreArgs {
 
 struct GenerateArgs {
   std::string model, adapter, groups, out;
+  Quantization quantization = Quantization::none;
   int64_t num_return_sequences = 1;
   int64_t max_new_tokens = 128;
   double temperature = 1;  // 0: greedy
@@ -32,6 +33,7 @@ struct GenerateArgs {
 
 struct ServeArgs {
   std::string model;
+  Quantization quantization = Quantization::none;
   int64_t max_num_seqs = 128;           // samples that advance together
   std::optional<int64_t> cache_tokens;  // of prompts and samples in flight; absent: what half of the free memory holds, 1 GB at most
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "io/limits.h"
 #include "model/batch.h"
@@ -27,12 +28,13 @@ std::vector<LoraRows<float>> ranges(const std::vector<const Lora<float>*>& of_ro
 
 }  // namespace
 
-Generator::Generator(Cpu& cpu, const ModelConfig& config, const float* weights, const GeneratorLimits& limits)
-    : cpu_(cpu), config_(config), weights_(weights), limits_(limits), cache_(config, limits.cache_rows), pool_(limits.cache_rows),
+Generator::Generator(Cpu& cpu, const ModelConfig& config, WeightViews<const float> weights, const GeneratorLimits& limits)
+    : cpu_(cpu), config_(config), weights_(std::move(weights)), limits_(limits), cache_(config, limits.cache_rows), pool_(limits.cache_rows),
       samplers_(cpu.threads()), copies_(cpu.threads()) {
   plan_.tokens_max = std::max(limits.prompt_tokens, ops::kFewRows);
   plan_.keys_max = std::max<int64_t>(limits.prompt_tokens, 1);
   plan_.positions = limits.positions;
+  plan_.nf4 = weights_.layers[0].qkv.nf4 != nullptr;
   hidden_.resize(ops::kFewRows * config.hidden_size);
   logits_.resize(ops::kFewRows * config.vocab_size);
   make_decoder(0);

@@ -47,8 +47,8 @@ struct GeneratorLimits {
 
 class Generator {
  public:
-  // `weights` outlive the generator. Throws std::bad_alloc.
-  Generator(Cpu& cpu, const ModelConfig& config, const float* weights, const GeneratorLimits& limits);
+  // What `weights` view outlives the generator. Throws std::bad_alloc.
+  Generator(Cpu& cpu, const ModelConfig& config, WeightViews<const float> weights, const GeneratorLimits& limits);
 
   // Rows of the cache that a request takes with one of its samples, which must not exceed the limit.
   static int64_t rows_needed(const ModelConfig& config, int64_t prompt_tokens, int64_t max_new_tokens);
@@ -106,7 +106,7 @@ class Generator {
 
   Cpu& cpu_;
   const ModelConfig& config_;
-  const float* weights_;
+  WeightViews<const float> weights_;
   GeneratorLimits limits_;
   DecoderPlan plan_;
   std::unique_ptr<Decoder<float>> decoder_;

@@ -63,11 +63,11 @@ class Server {
 
 Server::Server(const ServeArgs& args)
     : channel_(0, 1, limits::request_bytes_max),
-      model_(load_model(args.model, "")),
+      model_(load_model(args.model, "", args.quantization)),
       stop_(model_stop_tokens(args.model, model_.config)),
       limits_(limits(args)),
       cpu_(thread_count()),
-      generator_(cpu_, model_.config, model_.weights.data(), limits_) {}
+      generator_(cpu_, model_.config, model_.base(), limits_) {}
 
 GeneratorLimits Server::limits(const ServeArgs& args) const {
   const int64_t row_bytes = KvCache<float>::bytes_per_row(model_.config), available = available_memory_bytes();
@@ -95,7 +95,7 @@ void Server::say_error(Json id, const std::string& code, const std::string& mess
 void Server::say_ready() {
   const ModelConfig& c = model_.config;
   say("ready", {{"model_type", c.model_type},
-                {"parameters", static_cast<int64_t>(model_.weights.size())},
+                {"parameters", weight_layout(model_.config).elements},
                 {"vocab_size", c.vocab_size},
                 {"max_position_embeddings", c.max_position_embeddings},
                 {"stop", Json::Array(stop_.begin(), stop_.end())},
