@@ -60,7 +60,7 @@ TEST("the resolved job reads as the same job") {
   for (const char* members : {"", R"("loss_type":"robust","label_smoothing":0.1,"rpo_alpha":0.5)", R"("loss_type":"simpo","simpo_gamma":1)",
                               R"("loss_type":"kto","desirable_weight":2)", R"("loss_type":"plackett_luce","reference_adapter":"a")",
                               R"("loss_type":"orpo")", R"("loss_type":"discopop","discopop_tau":0.1)", R"("max_steps":3,"warmup_steps":1,"lr_scheduler_type":"cosine","target_modules":["q_proj"])",
-                              R"("lr_scheduler_type":"constant","micro_batch_tokens":5)", R"("adapter_name_or_path":"a","loraplus_lr_ratio":4)",
+                              R"("lr_scheduler_type":"cosine_with_min_lr","lr_scheduler_kwargs":{"min_lr_rate":0.1})", R"("lr_scheduler_type":"constant","micro_batch_tokens":5)", R"("adapter_name_or_path":"a","loraplus_lr_ratio":4)",
                               R"("finetuning_type":"full","warmup_ratio":0.1)"}) {
     const Json first = job_json(parse(members));
     CHECK_EQ(to_text(job_json(parse_job(first, "again"))), to_text(first));
@@ -118,6 +118,12 @@ TEST("each value out of range is refused") {
            {R"("max_length":0)", "max_length is 0"},
            {R"("save_steps":0)", "save_steps is 0"},
            {R"("save_total_limit":0)", "save_total_limit is 0"},
+           {R"("lr_scheduler_type":"cosine_with_min_lr")", "lr_scheduler_kwargs must have either min_lr"},
+           {R"("lr_scheduler_type":"cosine_with_min_lr","lr_scheduler_kwargs":{"min_lr":1e-9,"min_lr_rate":0.1})", "lr_scheduler_kwargs must have either min_lr"},
+           {R"("lr_scheduler_type":"cosine_with_min_lr","lr_scheduler_kwargs":{"min_lr":9})", "lr_scheduler_kwargs.min_lr is 9"},
+           {R"("lr_scheduler_type":"cosine_with_min_lr","lr_scheduler_kwargs":{"min_lr_rate":1.5})", "lr_scheduler_kwargs.min_lr_rate is 1.5"},
+           {R"("lr_scheduler_type":"cosine_with_min_lr","lr_scheduler_kwargs":{"num_cycles":1})", "lr_scheduler_kwargs.num_cycles is not supported"},
+           {R"("lr_scheduler_type":"cosine","lr_scheduler_kwargs":{"min_lr_rate":0.1})", "lr_scheduler_kwargs is not used by this lr_scheduler_type"},
            {R"("lr_scheduler_type":"step")", "lr_scheduler_type is \"step\", but must be one of: linear, cosine"},
            {R"("truncation_mode":"cut")", "truncation_mode is \"cut\""},
            {R"("finetuning_type":"freeze")", "finetuning_type is \"freeze\""},

@@ -68,6 +68,16 @@ TEST("schedules, as transformers has them") {
   CHECK_EQ(cosine.rate(2), 1.0);
   CHECK_NEAR(cosine.rate(8), 1.0, 1e-15);
   CHECK_NEAR(cosine.rate(10), 1 + std::cos(0.75 * std::acos(-1)), 1e-15);
+  const char* const floored[] = {R"("learning_rate":2,"warmup_steps":4,"lr_scheduler_type":"cosine_with_min_lr","lr_scheduler_kwargs":{"min_lr":0.5})",
+                                 R"("learning_rate":2,"warmup_steps":4,"lr_scheduler_type":"cosine_with_min_lr","lr_scheduler_kwargs":{"min_lr_rate":0.25})"};
+  for (const char* members : floored) {
+    const Schedule floor = make_schedule(job_with(members), 12);
+    CHECK_EQ(floor.rate(2), 1.0);
+    CHECK_EQ(floor.rate(4), 2.0);
+    CHECK_NEAR(floor.rate(6), 1.780330085889911, 1e-15);  // transformers 5.18, get_cosine_with_min_lr_schedule_with_warmup
+    CHECK_NEAR(floor.rate(8), 1.25, 1e-15);
+    CHECK_NEAR(floor.rate(12), 0.5, 1e-15);
+  }
   const Schedule warmup = schedule(SchedulerType::constant_with_warmup, 4, 12);
   CHECK_EQ(warmup.rate(3), 1.5);
   for (int64_t step = 4; step < 12; step++) CHECK_EQ(warmup.rate(step), 2.0);

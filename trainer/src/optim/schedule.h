@@ -10,9 +10,10 @@ struct Schedule {
   SchedulerType type = SchedulerType::linear;
   double learning_rate = 0;
   int64_t warmup_steps = 0, total_steps = 0;
+  double min_lr_rate = 0;  // of cosine_with_min_lr: where the cosine ends, as a share of learning_rate
 
   // The rate of optimizer step `step`, counted from 0. As in transformers (optimization.py): with a warmup the very first
-  // step has rate 0, step `warmup_steps` the full rate, and step `total_steps` (never taken) would have 0.
+  // step has rate 0, step `warmup_steps` the full rate, and step `total_steps` (never taken) would have 0, or min_lr_rate of it.
   // `constant_with_warmup` stays at the full rate after the warmup.
   double rate(int64_t step) const;
 };

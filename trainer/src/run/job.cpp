@@ -8,12 +8,11 @@
 #include "io/limits.h"
 #include "run/job_keys.h"
 #include "run/job_loss.h"
+#include "run/job_schedule.h"
 #include "run/job_values.h"
 
 namespace concord {
 namespace {
-
-constexpr int64_t steps_max = 1'000'000'000;
 
 // Where dropout would not be what its name says.
 void check_dropout(const JsonAt& at, const Job& job) {
@@ -80,17 +79,7 @@ void read_optimizer(const JsonAt& at, Job& job) {
   job.learning_rate = default_learning_rate(job);
   read(at["learning_rate"], job.learning_rate, 0, 10);
   require_above(at["learning_rate"], job.learning_rate, 0);
-  if (at["lr_scheduler_type"])
-    job.lr_scheduler_type = choice<SchedulerType>(at["lr_scheduler_type"],
-                                                  {{"linear", SchedulerType::linear},
-                                                   {"cosine", SchedulerType::cosine},
-                                                   {"constant", SchedulerType::constant},
-                                                   {"constant_with_warmup", SchedulerType::constant_with_warmup}});
-  if (job.lr_scheduler_type == SchedulerType::constant)
-    refuse_unused(at, "by lr_scheduler_type constant; constant_with_warmup uses it", {"warmup_ratio", "warmup_steps"});
-  if (given(at["warmup_ratio"]) && given(at["warmup_steps"])) at["warmup_ratio"].refuse("and warmup_steps exclude each other");
-  if (given(at["warmup_ratio"])) read(at["warmup_ratio"], job.warmup_ratio, 0, 1);
-  read(at["warmup_steps"], job.warmup_steps, 0, steps_max);
+  read_schedule(at, job);
   read(at["adam_beta1"], job.adam_beta1, 0, 1);
   require_below(at["adam_beta1"], job.adam_beta1, 1);
   read(at["adam_beta2"], job.adam_beta2, 0, 1);
@@ -130,16 +119,6 @@ void read_saving(const JsonAt& at, Job& job) {
   if (job.eval_steps && job.eval_file.empty()) at["eval_steps"].refuse("needs eval_file");
   if (job.early_stopping_patience && !job.eval_steps) at["early_stopping_patience"].refuse("needs eval_file and eval_steps");
   if (job.load_best_model_at_end && !job.eval_steps) at["load_best_model_at_end"].refuse("needs eval_file and eval_steps");
-}
-
-const char* text_of(SchedulerType type) {
-  switch (type) {
-    case SchedulerType::linear: return "linear";
-    case SchedulerType::cosine: return "cosine";
-    case SchedulerType::constant: return "constant";
-    case SchedulerType::constant_with_warmup: return "constant_with_warmup";
-  }
-  return "";
 }
 
 const char* text_of(TruncationMode mode) {
@@ -196,9 +175,7 @@ Json job_json(const Job& job) {
   }
   if (job.loraplus_lr_ratio) out.set("loraplus_lr_ratio", *job.loraplus_lr_ratio);
   out.set("learning_rate", job.learning_rate);
-  out.set("lr_scheduler_type", text_of(job.lr_scheduler_type));
-  if (job.warmup_steps) out.set("warmup_steps", *job.warmup_steps);
-  else if (job.lr_scheduler_type != SchedulerType::constant) out.set("warmup_ratio", job.warmup_ratio);
+  add_schedule(job, out);
   out.set("adam_beta1", job.adam_beta1);
   out.set("adam_beta2", job.adam_beta2);
   out.set("adam_epsilon", job.adam_epsilon);

@@ -16,7 +16,7 @@ namespace concord {
 
 enum class Objective { sft, dpo };
 enum class FinetuningType { lora, full };
-enum class SchedulerType { linear, cosine, constant, constant_with_warmup };  // as transformers; constant has no warmup
+enum class SchedulerType { linear, cosine, cosine_with_min_lr, constant, constant_with_warmup };  // as transformers; constant has no warmup
 enum class TruncationMode { drop, keep_start, keep_end };
 
 struct Job {
@@ -39,6 +39,7 @@ struct Job {
 
   double learning_rate = 0;  // resolved by objective and finetuning_type
   SchedulerType lr_scheduler_type = SchedulerType::linear;
+  std::optional<double> min_lr, min_lr_rate;  // of cosine_with_min_lr, one of them: the lowest rate, or its share of learning_rate
   double warmup_ratio = 0;                  // of all steps, rounded up; used if warmup_steps is not given
   std::optional<int64_t> warmup_steps;
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8, weight_decay = 0;

@@ -1,5 +1,5 @@
 // How values of a job are read: absent is the default, present must be right, and every refusal names its key.
-// defines: choice, path_of, given, read, require_above, require_below, refuse_unused
+// defines: steps_max, choice, path_of, given, read, require_above, require_below, refuse_unused
 #pragma once
 
 #include <optional>
@@ -29,6 +29,8 @@ inline std::string path_of(const JsonAt& at) {
   if (path.size() > 4096) at.refuse("is longer than 4096 bytes");
   return path;
 }
+
+constexpr int64_t steps_max = 1'000'000'000;
 
 // Keys whose default is "none" may be null, which is the same as leaving them out.
 inline bool given(const JsonAt& at) { return !at.is_null(); }
