@@ -1,4 +1,4 @@
-// Matrix products: OpenBLAS on one thread per piece of rows of the result. Own pieces rather than OpenBLAS' threads:
+// Matrix products: OpenBLAS on one thread per piece of the result. Own pieces rather than OpenBLAS' threads:
 // on two cores and at the sizes of small models its hand-over costs more than the product, and
 // pieces cut by shape alone keep the bytes independent of the number of threads.
 #include <algorithm>
@@ -11,11 +11,35 @@
 namespace concord::ops {
 namespace {
 
-// Rows of the result per piece: about eight pieces, a multiple of 32 (the kernel's tile), neither tiny nor so large
-// that two cores end far apart.
-int64_t piece_rows(int64_t rows) {
-  const int64_t eighth = (rows / 8 + 31) / 32 * 32;
-  return std::clamp<int64_t>(eighth, 64, 512);
+// A result of m x n is cut into pieces, each of which packs its own rows of both factors: the longer side in half, so that pieces
+// stay nearly square and little is packed twice, until there are a few and none is large.
+constexpr int64_t kPieces = 4, kElementsMax = 1 << 18, kSideMin = 64;
+
+struct Pieces {
+  int64_t rows, cols;
+};
+
+Pieces pieces_of(int64_t m, int64_t n) {
+  Pieces piece{m, n};
+  const auto half = [](int64_t side) { return (side / 2 + 31) / 32 * 32; };  // a multiple of the kernel's tile
+  for (int64_t count = 1; std::max(piece.rows, piece.cols) >= 2 * kSideMin; count *= 2) {
+    if (count >= kPieces && piece.rows * piece.cols <= kElementsMax) break;
+    int64_t& longer = piece.rows >= piece.cols ? piece.rows : piece.cols;
+    longer = half(longer);
+  }
+  return piece;
+}
+
+// f(row, rows, col, cols) for every piece.
+template <class F>
+void for_pieces(Cpu& cpu, int64_t m, int64_t n, F&& f) {
+  if (m == 0 || n == 0) return;
+  const Pieces piece = pieces_of(m, n);
+  const int64_t across = (n + piece.cols - 1) / piece.cols, down = (m + piece.rows - 1) / piece.rows;
+  cpu.for_each(down * across, [&](int64_t task, int) {
+    const int64_t row = task / across * piece.rows, col = task % across * piece.cols;
+    f(row, std::min(piece.rows, m - row), col, std::min(piece.cols, n - col));
+  });
 }
 
 // Rows of W per piece where X has few: a piece stays in the second-level cache, and is a multiple of the kernel's tile.
@@ -35,25 +59,22 @@ void matmul_nt(Cpu& cpu, T alpha, Mat<const T> x, Mat<const T> w, T beta, Mat<T>
       return;
     }
   }
-  cpu.for_ranges(x.rows, piece_rows(x.rows), [&](int64_t begin, int64_t end) {
-    serial_gemm(false, true, end - begin, w.rows, x.cols, alpha, x.row(begin), x.stride, w.data, w.stride, beta,
-                y.row(begin), y.stride);
+  for_pieces(cpu, x.rows, w.rows, [&](int64_t row, int64_t rows, int64_t col, int64_t cols) {
+    serial_gemm(false, true, rows, cols, x.cols, alpha, x.row(row), x.stride, w.row(col), w.stride, beta, y.row(row) + col, y.stride);
   });
 }
 
 template <class T>
 void matmul_nn(Cpu& cpu, T alpha, Mat<const T> y, Mat<const T> w, T beta, Mat<T> x) {
-  cpu.for_ranges(y.rows, piece_rows(y.rows), [&](int64_t begin, int64_t end) {
-    serial_gemm(false, false, end - begin, w.cols, y.cols, alpha, y.row(begin), y.stride, w.data, w.stride, beta,
-                x.row(begin), x.stride);
+  for_pieces(cpu, y.rows, w.cols, [&](int64_t row, int64_t rows, int64_t col, int64_t cols) {
+    serial_gemm(false, false, rows, cols, y.cols, alpha, y.row(row), y.stride, w.data + col, w.stride, beta, x.row(row) + col, x.stride);
   });
 }
 
 template <class T>
 void matmul_tn(Cpu& cpu, T alpha, Mat<const T> y, Mat<const T> x, T beta, Mat<T> w) {
-  cpu.for_ranges(w.rows, piece_rows(w.rows), [&](int64_t begin, int64_t end) {
-    serial_gemm(true, false, end - begin, x.cols, y.rows, alpha, y.data + begin, y.stride, x.data, x.stride, beta,
-                w.row(begin), w.stride);
+  for_pieces(cpu, w.rows, w.cols, [&](int64_t row, int64_t rows, int64_t col, int64_t cols) {
+    serial_gemm(true, false, rows, cols, y.rows, alpha, y.data + row, y.stride, x.data + col, x.stride, beta, w.row(row) + col, w.stride);
   });
 }
 
