@@ -27,7 +27,13 @@ export const limits = {
     drained_bytes_max: 256 * 1_048_576,
     stale_seconds: 30
   },
+  rankings: {
+    /** How long a submission can be taken back; a reveal ends it before. */
+    undo_minutes: 10
+  },
   tasks: {
+    /** Orders in which a task's outputs are shown; more than members who would judge one task. */
+    seats_max: 999,
     outputs_max: 26,
     lease_minutes: 30
   },

@@ -34,8 +34,10 @@ async function judgingCounts(db: Queryable, projectId: string, userId: string) {
   const found = await db.execute<{ total: number; revealed: number; done: number; rankings: number }>(sql`
     select count(*)::int as total, count(*) filter (where t.status = 'revealed')::int as revealed,
       count(*) filter (where mine.version > 0)::int as done,
-      (select count(*) from (select distinct r.task_id, r.kind, r.rater from ranking r
-        join task on task.id = r.task_id where task.project_id = ${projectId}) judged)::int as rankings
+      (select count(*) from (select distinct on (r.task_id, r.kind, r.rater) r.verdict from ranking r
+        join task on task.id = r.task_id where task.project_id = ${projectId}
+        order by r.task_id, r.kind, r.rater, r.version desc) judged
+        where verdict <> 'withdrawn')::int as rankings
     from task t left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
     where t.project_id = ${projectId}`);
   return found.rows[0]!;

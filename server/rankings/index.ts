@@ -7,6 +7,7 @@ import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import type { Services } from '../services.ts';
 import { lockTask, revealTask, seesOthers } from '../tasks/index.ts';
 import { checkTiers, hashOf, submit, taskOrFault, type BallotRooms } from './submit.ts';
+import { undoSubmission } from './undo.ts';
 import { addVersion, rankingJson, rankingsOf, type RankingRow } from './versions.ts';
 
 export { addImportedVotes, judgementsOf, type NamedJudgement } from './versions.ts';
@@ -47,9 +48,21 @@ export function createRankings(services: Services, rooms: BallotRooms) {
     }
   };
 
-  const api: RoomApi = { routes: [put, list, reveal, adjudicate, consensus] };
+  const api: RoomApi = { routes: [put, undo, list, reveal, adjudicate, consensus] };
   return { api };
 }
+
+const undo: Route = {
+  method: 'POST',
+  path: '/tasks/{task}/ranking/undo',
+  summary:
+    "Takes back the caller's last submission, for some minutes and until the reveal; what stood before stands again",
+  access: { who: 'member', action: 'task.judge', object: 'task' },
+  answers: { 200: Ranking },
+  async handle({ services, actor, params }) {
+    return json(200, rankingJson(await undoSubmission(services.db, actor, params.task!), actor.name));
+  }
+};
 
 const list: Route = {
   method: 'GET',

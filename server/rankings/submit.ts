@@ -6,7 +6,15 @@ import { appendAudit } from '../audit/index.ts';
 import { projectById, type Actor } from '../auth/index.ts';
 import type { Database, Queryable } from '../db/index.ts';
 import { Fault, notFound } from '../net/fault.ts';
-import { findTask, hasRanked, lockTask, noteRanked, revealTask, type TaskRecord } from '../tasks/index.ts';
+import {
+  findTask,
+  hasRanked,
+  lockTask,
+  noteRanked,
+  orderShown,
+  revealTask,
+  type TaskRecord
+} from '../tasks/index.ts';
 import { checkRatings } from './ratings.ts';
 import { addVersion, type RankingRow } from './versions.ts';
 
@@ -66,10 +74,11 @@ export async function submit(
       ratings: folded.ratings,
       edited: given.edited ?? null,
       comment: folded.note || null,
+      shown: await orderShown(tx, task, project.mode, actor),
       afterReveal: locked.revealedAt !== null
     });
-    await noteRanked(tx, taskId, actor.id, row.version);
-    const raters = locked.raters + (row.version === 1 ? 1 : 0);
+    const { isNew } = await noteRanked(tx, taskId, actor.id, row.version);
+    const raters = locked.raters + (isNew ? 1 : 0);
     const revealed = raters >= project.overlap && (await revealTask(tx, taskId));
     await appendAudit(tx, {
       ...{ actor, action: 'ranking.submit', object: row.id, projectId: task.projectId },
@@ -110,7 +119,15 @@ async function checkOpen(db: Queryable, task: TaskRecord, userId: string, overla
   throw new Fault(409, 'overlap_reached', `This task has its ${overlap} rankings; take the next one.`);
 }
 
-export function hashOf({ tiers, verdict, ratings, edited, comment, reason }: RankingRow): string {
-  const content = canonicalJson({ tiers, verdict, ratings, edited, comment, reason });
+export function hashOf({ tiers, verdict, ratings, edited, comment, reason, shown }: RankingRow): string {
+  const content = canonicalJson({
+    tiers,
+    verdict,
+    ratings,
+    edited,
+    comment,
+    reason,
+    ...(shown ? { shown } : {})
+  });
   return createHash('sha256').update(content).digest('hex');
 }

@@ -9,7 +9,7 @@ import {
   timestamp,
   uniqueIndex
 } from 'drizzle-orm/pg-core';
-import type { EditedOutput, RankingKind, Ratings, Tiers, Verdict } from '#wire/ranking.ts';
+import type { EditedOutput, RankingKind, Ratings, RecordedVerdict, Tiers } from '#wire/ranking.ts';
 import { user } from '../auth/tables.ts';
 import { task } from '../tasks/tables.ts';
 
@@ -27,11 +27,15 @@ export const ranking = pgTable(
     rater: text().notNull(),
     version: integer().notNull(),
     tiers: jsonb().$type<Tiers>().notNull(),
-    verdict: text().$type<Verdict>().notNull(),
+    verdict: text().$type<RecordedVerdict>().notNull(),
     reason: text(),
     ratings: jsonb().$type<Ratings>().notNull(),
     edited: jsonb().$type<EditedOutput | null>(),
     comment: text(),
+    /** The outputs in the order in which this person was shown them; null where it was imported. */
+    shown: jsonb().$type<string[] | null>(),
+    /** The version that this one takes back. */
+    undoes: integer(),
     /** Last row of the ballot room's log that this version was folded from; null where it was imported. */
     roomSeq: bigint('room_seq', { mode: 'number' }),
     afterReveal: boolean('after_reveal').notNull().default(false),

@@ -1,6 +1,6 @@
 import { and, asc, eq, inArray, sql } from 'drizzle-orm';
 import type { Judgement } from '#domain/pairs.ts';
-import type { EditedOutput, Ranking, RankingKind, Ratings, Tiers, Verdict } from '#wire/ranking.ts';
+import type { EditedOutput, Ranking, RankingKind, Ratings, RecordedVerdict, Tiers } from '#wire/ranking.ts';
 import { user } from '../auth/tables.ts';
 import { newId, type Queryable } from '../db/index.ts';
 import type { AddedTask } from '../tasks/index.ts';
@@ -14,11 +14,13 @@ export interface NewVersion {
   kind: RankingKind;
   userId: string;
   tiers: Tiers;
-  verdict: Verdict;
+  verdict: RecordedVerdict;
   reason?: string | null;
   ratings?: Ratings;
   edited?: EditedOutput | null;
   comment?: string | null;
+  shown?: string[] | null;
+  undoes?: number | null;
   roomSeq?: number | null;
   afterReveal: boolean;
 }
@@ -82,6 +84,7 @@ export function rankingJson(row: RankingRow, name: string | null): Ranking {
   return {
     ...{ id, task: row.taskId, kind, version, tiers, verdict, reason, ratings, edited, comment },
     rater: { id: row.userId, name: name ?? row.rater },
+    ...{ shown_order: row.shown, undoes: row.undoes },
     after_reveal: row.afterReveal,
     submitted_at: row.submittedAt.toISOString()
   };

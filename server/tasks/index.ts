@@ -7,14 +7,20 @@ import { notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import { leaseNext, skip } from './leases.ts';
 import { listTasks, readTask, type Reader } from './read.ts';
+import { isInBrowser } from './shown.ts';
 import { task } from './tables.ts';
 import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
-export { countLeft, hasRanked, judgesIn, noteRanked } from './leases.ts';
+export { countLeft, hasRanked, judgesIn, noteRanked, noteWithdrawn } from './leases.ts';
 export { seesOthers } from './sight.ts';
+export { orderShown } from './shown.ts';
 
-const readerOf = ({ actor, project }: Call): Reader => ({ userId: actor.id, role: project.role });
+const readerOf = ({ actor, project }: Call): Reader => ({
+  userId: actor.id,
+  role: project.role,
+  inBrowser: isInBrowser(actor)
+});
 
 const list: Route = {
   method: 'GET',

@@ -24,15 +24,38 @@ export async function leaseNext(
     limit 1`);
   const id = found.rows[0]?.id;
   if (!id) return null;
-  const expiresAt = sql`now() + make_interval(mins => ${limits.tasks.lease_minutes})`;
+  const expiresAt = leaseEnd();
   await tx
     .insert(lease)
-    .values({ taskId: id, userId, expiresAt })
+    .values({ taskId: id, userId, expiresAt, seat: freeSeat(id) })
     .onConflictDoUpdate({
       target: [lease.taskId, lease.userId],
-      set: { expiresAt, skipped: false, skipReason: null, updatedAt: sql`clock_timestamp()` }
+      set: {
+        ...{ expiresAt, skipped: false, skipReason: null, updatedAt: sql`clock_timestamp()` },
+        seat: sql`coalesce(lease.seat, excluded.seat)`
+      }
     });
   return id;
+}
+
+const leaseEnd = () => sql`now() + make_interval(mins => ${limits.tasks.lease_minutes})`;
+
+/** The first that nobody has who ranked the task or holds it, so that those who judge it read its outputs in different orders. */
+const freeSeat = (taskId: string) => sql`(select min(s) from generate_series(0, ${limits.tasks.seats_max}) s
+  where not exists (select 1 from lease l where l.task_id = ${taskId} and l.seat = s
+    and (l.version > 0 or (not l.skipped and l.expires_at > now()))))`;
+
+/** What this person has been given of this task. */
+export async function leaseOf(
+  db: Queryable,
+  taskId: string,
+  userId: string
+): Promise<{ version: number; seat: number | null } | null> {
+  const [row] = await db
+    .select({ version: lease.version, seat: lease.seat })
+    .from(lease)
+    .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId)));
+  return row ?? null;
 }
 
 const lacksRaters = (projectId: string, userId: string, overlap: number) => sql`
@@ -68,31 +91,41 @@ export async function skip(
     .onConflictDoUpdate({ target: [lease.taskId, lease.userId], set });
 }
 
-/** Notes that a person's ranking of a task has this version; the first makes them one of its raters. */
+/** Notes that a person's ranking of a task has this version, which makes them one of its raters; the caller holds the task's lock. */
 export async function noteRanked(
   tx: Queryable,
   taskId: string,
   userId: string,
   version: number
-): Promise<void> {
+): Promise<{ isNew: boolean }> {
+  const isNew = !(await hasRanked(tx, taskId, userId));
   const set = { version, skipped: false, skipReason: null, updatedAt: sql`clock_timestamp()` };
   await tx
     .insert(lease)
     .values({ taskId, userId, expiresAt: sql`now()`, version })
     .onConflictDoUpdate({ target: [lease.taskId, lease.userId], set });
-  if (version === 1)
-    await tx
-      .update(task)
-      .set({ raters: sql`${task.raters} + 1` })
-      .where(eq(task.id, taskId));
+  if (isNew) await addRaters(tx, taskId, 1);
+  return { isNew };
+}
+
+/** Takes back that a person has ranked a task, and hands it to them again; the caller holds the task's lock. */
+export async function noteWithdrawn(tx: Queryable, taskId: string, userId: string): Promise<void> {
+  await tx
+    .update(lease)
+    .set({ version: 0, expiresAt: leaseEnd(), updatedAt: sql`clock_timestamp()` })
+    .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId)));
+  await addRaters(tx, taskId, -1);
+}
+
+async function addRaters(tx: Queryable, taskId: string, change: 1 | -1): Promise<void> {
+  await tx
+    .update(task)
+    .set({ raters: sql`${task.raters} + ${change}` })
+    .where(eq(task.id, taskId));
 }
 
 export async function hasRanked(db: Queryable, taskId: string, userId: string): Promise<boolean> {
-  const [row] = await db
-    .select({ version: lease.version })
-    .from(lease)
-    .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId)));
-  return (row?.version ?? 0) > 0;
+  return ((await leaseOf(db, taskId, userId))?.version ?? 0) > 0;
 }
 
 /** Whether this person judges in the project: has ranked any of its tasks. */

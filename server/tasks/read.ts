@@ -3,8 +3,11 @@ import type { z } from 'zod';
 import type { List } from '#wire/list.ts';
 import type { Role } from '#wire/project.ts';
 import type { Message, Task, TaskQuery, TaskStatus } from '#wire/task.ts';
+import { letterOrder } from '#domain/shown-order.ts';
+import { can } from '../auth/index.ts';
 import type { Queryable } from '../db/index.ts';
 import { Fault } from '../net/fault.ts';
+import { shownTo } from './shown.ts';
 
 interface Row extends Record<string, unknown> {
   id: string;
@@ -15,12 +18,16 @@ interface Row extends Record<string, unknown> {
   status: TaskStatus;
   raters: number;
   my_version: number;
+  seat: number | null;
+  mode: 'blind' | 'open';
   outputs: { id: string; text: string; source: string | null }[];
 }
 
 export interface Reader {
   userId: string;
   role: Role;
+  /** A browser session reads outputs by their letters, and in a blind project in an order of its own; a token as imported. */
+  inBrowser: boolean;
 }
 
 /** A page of tasks by number; the cursor is the last number seen, so that pages stay whole while tasks arrive. */
@@ -38,23 +45,23 @@ export async function listTasks(
   const rows = await select(db, sql.join(conditions, sql` and `), query.limit + 1, reader.userId);
   const page = rows.slice(0, query.limit);
   return {
-    items: page.map((row) => taskJson(row, reader.role)),
+    items: page.map((row) => taskJson(row, reader)),
     next_cursor: rows.length > query.limit ? String(page.at(-1)!.number) : null
   };
 }
 
 export async function readTask(db: Queryable, id: string, reader: Reader): Promise<Task | null> {
   const [row] = await select(db, sql`t.id = ${id}`, 1, reader.userId);
-  return row ? taskJson(row, reader.role) : null;
+  return row ? taskJson(row, reader) : null;
 }
 
 async function select(db: Queryable, where: SQL, limit: number, userId: string): Promise<Row[]> {
   const found = await db.execute<Row>(sql`
     select t.id, t.project_id, t.number, t.prompt, t.metadata, t.status, t.raters,
-      coalesce(mine.version, 0) as my_version,
+      coalesce(mine.version, 0) as my_version, mine.seat, p.mode,
       (select coalesce(json_agg(json_build_object('id', o.id, 'text', o.text, 'source', o.source)
         order by o.position), '[]'::json) from output o where o.task_id = t.id) as outputs
-    from task t left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
+    from task t join project p on p.id = t.project_id left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
     where ${where} order by t.number limit ${limit}`);
   return found.rows;
 }
@@ -72,16 +79,19 @@ function wordsIn(text: string): SQL {
     or exists (select 1 from output o where o.task_id = t.id and o.text ilike ${pattern}))`;
 }
 
-function taskJson(row: Row, role: Role): Task {
+function taskJson(row: Row, { userId, role, inBrowser }: Reader): Task {
   // Where an output comes from tells a reviewer which model to favour.
   const blind = role === 'reviewer' && row.status !== 'revealed';
+  const outputs = inBrowser ? letterOrder(row.outputs) : row.outputs;
+  const judging = inBrowser && row.mode === 'blind' && row.status === 'open' && can(role, 'task.judge');
   return {
     ...{ id: row.id, project: row.project_id, number: row.number, prompt: row.prompt, status: row.status },
-    outputs: row.outputs.map(({ id, text, source }) => ({
+    outputs: outputs.map(({ id, text, source }) => ({
       ...{ id, text },
       ...(blind || source === null ? {} : { source })
     })),
     ...(blind ? {} : { metadata: row.metadata }),
+    ...(judging ? { shown_order: shownTo(outputs, row, userId, row.seat) } : {}),
     rankings: row.raters,
     my_version: row.my_version
   };

@@ -73,6 +73,8 @@ export const lease = pgTable(
     skipped: boolean().notNull().default(false),
     skipReason: text('skip_reason'),
     version: integer().notNull().default(0),
+    /** How many had been handed the task before: chooses the order in which this person reads its outputs. */
+    seat: integer(),
     updatedAt: at('updated_at').notNull().defaultNow()
   },
   (t) => [primaryKey({ columns: [t.taskId, t.userId] }), index('lease_user').on(t.userId)]

@@ -89,6 +89,7 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
       'POST /projects/{project}/tasks/next': 200,
       'POST /tasks/{task}/skip': { ok: 204, body: {} },
       'PUT /tasks/{task}/ranking': { ok: 200, body: { tiers: [['{output}']] } },
+      'POST /tasks/{task}/ranking/undo': { ok: 200 },
       // Nobody has placed anything on the table: that answer comes from behind the door.
       'POST /tasks/{task}/consensus': 422,
       'POST /rooms/clients': { ok: 200, stranger: 403, body: { room: 'table/{task}' } }

@@ -66,6 +66,12 @@ async function passOn(page: Page, act: () => Promise<void>): Promise<void> {
   await saved(page);
 }
 
+const tap = (page: Page, letter: string, place: number) =>
+  page
+    .getByRole('group', { name: `Place of output ${letter}` })
+    .getByRole('button', { name: `Place ${place}` })
+    .click();
+
 test('a card walks up and down through every place by Alt and the arrows, and each move can be taken back', async () => {
   const page = await open(ada, await taskOf(demo, 1));
   await press(page, '1', '2', '3', '4');
@@ -94,15 +100,11 @@ test('a card walks up and down through every place by Alt and the arrows, and ea
 
 test('tapping ranks without a drag, and the same tap takes it back', async () => {
   const page = await open(ada, await taskOf(demo, 2));
-  const place = (letter: string, at: number) =>
-    page
-      .getByRole('group', { name: `Place of output ${letter}` })
-      .getByRole('button', { name: `Place ${at}` });
-  await place('C', 1).click();
-  await place('A', 2).click();
-  await place('D', 2).click();
+  await tap(page, 'C', 1);
+  await tap(page, 'A', 2);
+  await tap(page, 'D', 2);
   expect(await rows(page)).toEqual([['C'], ['A', 'D'], [], []]);
-  await place('C', 1).click();
+  await tap(page, 'C', 1);
   expect(await rows(page)).toEqual([[], ['A', 'D'], [], []]);
   await page.getByText('Not placed, so in no pair: B, C.').waitFor();
 });
@@ -224,7 +226,8 @@ test('in a blind project nobody sees another at work, nor their ranking before t
   await b.getByRole('list', { name: 'On this task now' }).getByText(ada.name).waitFor();
   expect(await b.getByRole('button', { name: 'Together' }).count()).toBe(0);
   expect(await b.getByText('model one').count()).toBe(0);
-  await press(a, '2', '1');
+  await tap(a, 'B', 1);
+  await tap(a, 'A', 2);
   await saved(a);
   await press(a, 'Control+Enter');
   await a.getByText('Nothing waits for you').waitFor();
@@ -234,7 +237,9 @@ test('in a blind project nobody sees another at work, nor their ranking before t
   expect(await rankingsOf(bo, task)).toEqual([]);
   expect(received.join('')).not.toMatch(new RegExp(`ballot/${task.id}|${task.outputs[0]!.id}`));
 
-  await press(b, '1', '2', 'Control+Enter');
+  await tap(b, 'A', 1);
+  await tap(b, 'B', 2);
+  await press(b, 'Control+Enter');
   await b.getByText('Nothing waits for you').waitFor();
   await open(bo, task);
   await b.getByText('revealed').waitFor();
@@ -290,4 +295,49 @@ test('the keys of the page are listed under ?, and the guidelines under G', asyn
   await press(page, 'g');
   await page.getByRole('dialog', { name: 'Guidelines' }).waitFor();
   await press(page, 'Escape');
+});
+
+test('a submission is taken back from the next task, and stands as it was left', async () => {
+  const task = await taskOf(demo, 6);
+  const page = await open(ada, task);
+  await press(page, '2', '1');
+  const left = await rows(page);
+  await passOn(page, () => press(page, 'Control+Enter'));
+  expect(await rankingsOf(ada, task)).toMatchObject([{ verdict: 'ranked', version: 1 }]);
+  await page.getByRole('button', { name: 'Undo', exact: true }).last().click();
+  await page.waitForURL(`**/${task.id}`);
+  await page.getByText('Task 6 is taken back; it is as you left it.').waitFor();
+  await saved(page);
+  expect(await rows(page)).toEqual(left);
+  expect((await rankingsOf(ada, task)).at(-1)).toMatchObject({ verdict: 'withdrawn', undoes: 1 });
+  await passOn(page, () => press(page, 'Control+Enter'));
+  expect((await rankingsOf(ada, task)).at(-1)).toMatchObject({ verdict: 'ranked', version: 3 });
+});
+
+test('in a blind project two people read the outputs in opposite orders, and mean the same by a letter', async () => {
+  const { body: project } = await callAs<Project>(ada, 'POST', '/projects', {
+    name: 'Both ways round',
+    review: { mode: 'blind', overlap: 2 },
+    criteria: []
+  });
+  await ada.context.request.post(`/api/v1/projects/${project.id}/imports`, {
+    headers: { origin: server.origin, 'content-type': 'application/jsonl' },
+    data: JSON.stringify({ prompt: 'Which is better?', outputs: ['This one.', 'That one.'] })
+  });
+  await invite(project.id, bo, 'reviewer', true);
+  await expect.poll(async () => (await taskOf(project.id, 1))?.outputs.length).toBe(2);
+  const read = async ({ page }: Person) => {
+    await page.goto(`/projects/${project.id}/review`);
+    await page.waitForURL('**/review/task_*');
+    await saved(page);
+    const cards = page.getByRole('article', { name: /^Output [A-Z]/ });
+    return cards.evaluateAll((found) =>
+      found.map(
+        (card) => `${card.getAttribute('aria-label')}: ${card.querySelector('.text')!.textContent!.trim()}`
+      )
+    );
+  };
+  const [hers, his] = [await read(ada), await read(bo)];
+  expect(hers).toHaveLength(2);
+  expect(his).toEqual(hers.toReversed());
 });

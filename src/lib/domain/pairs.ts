@@ -1,4 +1,4 @@
-import type { EditedOutput, RankingKind, Tiers, Verdict } from '#wire/ranking.ts';
+import type { EditedOutput, RankingKind, RecordedVerdict, Tiers } from '#wire/ranking.ts';
 import { byText } from './order.ts';
 
 /** One version of a judgement, as pairs need it. `submittedAt` is RFC 3339 UTC, so that text order is time order. */
@@ -8,7 +8,7 @@ export interface Judgement {
   rater: string;
   version: number;
   tiers: Tiers;
-  verdict: Verdict;
+  verdict: RecordedVerdict;
   edited: EditedOutput | null;
   afterReveal: boolean;
   submittedAt: string;
@@ -33,7 +33,7 @@ export interface DerivedPair {
 /**
  * The pairs of one task by the default policy: an adjudication, else a consensus, else the majority (more than half
  * of the raters who placed both, ties counted) of raters' last versions before the reveal. Ties and unranked outputs
- * make no pair, all_bad and cannot_judge none; an edited text beats its original. Order: by output as given, so that
+ * make no pair, all_bad, cannot_judge and withdrawn none; an edited text beats its original. Order: by output as given, so that
  * equal judgements give equal pairs.
  */
 export function derivePairs(outputs: readonly string[], judgements: readonly Judgement[]): DerivedPair[] {

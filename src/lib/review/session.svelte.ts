@@ -19,7 +19,10 @@ const SAVED_MS = 4_000;
 export class Session {
   readonly task: Task;
   readonly project: Project;
+  /** In the order of their letters. */
   readonly outputs: readonly string[];
+  /** In the order in which this person reads them. */
+  readonly shown: readonly string[];
   readonly mine: Board | null;
   readonly shared: Board | null;
   mode = $state<Mode>('mine');
@@ -34,6 +37,7 @@ export class Session {
     this.task = task;
     this.project = project;
     this.outputs = task.outputs.map(({ id }) => id);
+    this.shown = task.shown_order ?? this.outputs;
     const user = me.user.id;
     const board = (room: LiveRoom) => new Board(room, this.outputs);
     this.mine = shows.judging(project.role)
@@ -43,7 +47,7 @@ export class Session {
       ? board(new LiveRoom({ kind: 'table', task: task.id }, user))
       : null;
     this.mode = this.mine ? 'mine' : 'together';
-    this.selected = this.outputs[0] ?? '';
+    this.selected = this.shown[0] ?? '';
   }
 
   board = $derived.by(() => (this.mode === 'mine' ? this.mine : this.shared));
@@ -76,8 +80,8 @@ export class Session {
     },
     remove: () => this.board?.drop(this.selected, 'tray'),
     select: (step) => {
-      const at = this.outputs.indexOf(this.selected) + step;
-      this.selected = this.outputs[Math.min(this.outputs.length - 1, Math.max(0, at))] ?? '';
+      const at = this.shown.indexOf(this.selected) + step;
+      this.selected = this.shown[Math.min(this.shown.length - 1, Math.max(0, at))] ?? '';
     },
     step: (direction) => this.board?.step(this.selected, direction),
     undo: () => this.board?.undo(),
@@ -85,8 +89,8 @@ export class Session {
   };
 
   #goOn(): void {
-    const at = this.outputs.indexOf(this.selected);
-    const after = [...this.outputs.slice(at + 1), ...this.outputs.slice(0, at)];
+    const at = this.shown.indexOf(this.selected);
+    const after = [...this.shown.slice(at + 1), ...this.shown.slice(0, at)];
     this.selected = after.find((output) => this.board!.placeOf(output) === null) ?? this.selected;
   }
 

@@ -14,6 +14,7 @@ export function tiersAsLetters(tiers: Tiers, outputs: readonly string[]): string
 export function judgementAsText(ranking: Ranking, outputs: readonly string[]): string {
   if (ranking.verdict === 'all_bad') return m.review_judgement_all_bad();
   if (ranking.verdict === 'cannot_judge') return m.review_judgement_cannot_judge();
+  if (ranking.verdict === 'withdrawn') return m.review_judgement_withdrawn();
   return tiersAsLetters(ranking.tiers, outputs);
 }
 

@@ -5,6 +5,9 @@ export const Tiers = z.array(z.array(z.string()).min(1)).max(26);
 export type Tiers = z.infer<typeof Tiers>;
 export const Verdict = z.enum(['ranked', 'all_bad', 'cannot_judge']);
 export type Verdict = z.infer<typeof Verdict>;
+/** What a version says; `withdrawn`: its rater took back the only judgement they had given. */
+export const RecordedVerdict = z.enum([...Verdict.options, 'withdrawn']);
+export type RecordedVerdict = z.infer<typeof RecordedVerdict>;
 export const RankingKind = z.enum(['review', 'import', 'adjudication', 'consensus']);
 export type RankingKind = z.infer<typeof RankingKind>;
 /** `criterion/output` → value on the criterion's scale. */
@@ -30,11 +33,15 @@ export const Ranking = z.object({
   rater: z.object({ id: z.string().nullable(), name: z.string() }),
   version: z.number().int(),
   tiers: Tiers,
-  verdict: Verdict,
+  verdict: RecordedVerdict,
+  /** The version that this one takes back; null where it was submitted. */
+  undoes: z.number().int().nullable(),
   reason: z.string().nullable(),
   ratings: Ratings,
   edited: EditedOutput.nullable(),
   comment: z.string().nullable(),
+  /** Output ids in the order in which the rater was shown them; null where that is not known. */
+  shown_order: z.array(z.string()).nullable(),
   after_reveal: z.boolean(),
   submitted_at: z.string()
 });

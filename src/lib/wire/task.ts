@@ -16,7 +16,10 @@ export const Task = z.object({
   project: z.string(),
   number: z.number().int(),
   prompt: z.array(Message),
+  /** To a browser in the order of their letters, which is not that of the import; to a token as they were imported. */
   outputs: z.array(Output),
+  /** To a browser, while the task of a blind project may be judged: output ids in the order in which to show them to the caller. */
+  shown_order: z.array(z.string()).optional(),
   /** As it was imported; like an output's source left out for reviewers until the task is revealed. */
   metadata: z.record(z.string(), z.unknown()).nullable().optional(),
   status: TaskStatus,
