@@ -2,6 +2,9 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <cmath>
+#include <filesystem>
+
 #include "error.h"
 #include "run/memory.h"
 #include "tiny_run.h"
@@ -79,6 +82,39 @@ TEST("what the job says is kept, or refused with what would fit") {
   const int64_t least = least_available(fits);
   CHECK_THROWS_WITH(plan(least - 1), "lower max_length");
   CHECK_THROWS_WITH(plan(1'000), "no length would fit: choose a smaller model");
+}
+
+TEST("the peak of a run is within a tenth of its plan: activations kept, recomputed, on an NF4 base") {
+  TempDir dir;
+  const std::string config = dir.write("config.json", R"({"model_type":"llama","hidden_size":256,"intermediate_size":1024,
+    "num_hidden_layers":4,"num_attention_heads":4,"num_key_value_heads":4,"vocab_size":16384,"max_position_embeddings":128,
+    "tie_word_embeddings":true,"eos_token_id":1})");
+  CHECK_EQ(run_binary({"init", "--config", config, "--seed", "5", "--out", dir / "model"}).exit_code, 0);
+  Groups groups;  // 32 of a prompt and two answers, 96 tokens each
+  groups.segments = {0};
+  groups.group_segments = {0};
+  groups.has_pairs = true;
+  for (int g = 0; g < 32; g++) {
+    for (int i = 0; i < 96; i++) groups.tokens.push_back(2 + (37 * g + 11 * i) % 16'000);
+    for (int part = 0; part < 3; part++) groups.segments.push_back(96 * g + 32 * (part + 1));
+    groups.group_segments.push_back(groups.n_segments());
+    groups.pairs.push_back({3 * g + 1, 3 * g + 2});
+  }
+  write_groups(dir / "groups", groups);
+  for (const std::string extra : {R"("micro_batch_tokens":3072)", R"("micro_batch_tokens":3072,"gradient_checkpointing":true)",
+                                  R"("micro_batch_tokens":3072,"load_in_4bit":true)"}) {
+    const std::string job = dir.write("job.json", R"({"model_name_or_path":")" + (dir / "model") + R"(","train_file":")" + (dir / "groups") +
+                                                      R"(","output_dir":")" + (dir / "out") + R"(","objective":"dpo","groups_per_step":32,"max_steps":2,)" + extra + "}");
+    const Ran ran = run_binary({"train", job}, "CONCORD_THREADS=2");
+    CHECK_EQ(ran.exit_code == 0 ? "" : ran.err, "");
+    double plan = 0, peak = 0;
+    for (const Json& event : events_in(ran.out)) {
+      if (event_name(event) == "start") plan = event_number(*event.find("memory"), "total_bytes");
+      if (event_name(event) == "step") peak = event_number(event, "memory_bytes");
+    }
+    if (std::abs(peak / plan - 1) > 0.1) throw check::Failed(extra + ": peak over plan is " + std::to_string(peak / plan));
+    std::filesystem::remove_all(dir / "out");
+  }
 }
 
 TEST("where the system gives less than the plan, exit 3 says what to lower") {
