@@ -17,6 +17,7 @@ import { createMetrics } from './net/metrics.ts';
 import { createRouter } from './net/router.ts';
 import { api as overviewApi } from './overview.ts';
 import { api as pairsApi } from './pairs/index.ts';
+import { createPanels } from './panels/index.ts';
 import { createRankings } from './rankings/index.ts';
 import { createRooms } from './rooms/index.ts';
 import { createRuns } from './runs/index.ts';
@@ -85,6 +86,7 @@ async function compose(
   const rooms = createRooms(services);
   closing.push(() => rooms.close());
   const rankings = createRankings(services, rooms);
+  const panels = createPanels(services, rooms);
   const runs = createRuns(services, artifactsForRuns(services));
   await runs.ensureDemoModel();
   runs.start();
@@ -92,7 +94,7 @@ async function compose(
   const artifacts = createArtifacts(services);
 
   const apis = [
-    ...[authApi, intake.api, tasksApi, rooms.api, rankings.api],
+    ...[authApi, intake.api, tasksApi, rooms.api, rankings.api, panels.api],
     ...[pairsApi, datasetsApi, runs.api, artifacts.api, overviewApi]
   ];
   return {

@@ -54,6 +54,9 @@ export const limits = {
     idle_seconds: 30,
     recheck_seconds: 1
   },
+  panels: {
+    remarks_per_task_max: 1_000
+  },
   overview: {
     pairs_counted_max: 5_000
   },

@@ -5,7 +5,8 @@ import { appendAudit } from '../audit/index.ts';
 import { Fault } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import type { Services } from '../services.ts';
-import { lockTask, revealTask, seesOthers } from '../tasks/index.ts';
+import { lockTask, revealTask, seesOthers, seesTable } from '../tasks/index.ts';
+import { announceReveal, announceRankings, announceSubmission } from './announce.ts';
 import { checkTiers, hashOf, submit, taskOrFault, type BallotRooms } from './submit.ts';
 import { undoSubmission } from './undo.ts';
 import { addVersion, rankingJson, rankingsOf, type RankingRow } from './versions.ts';
@@ -21,8 +22,10 @@ export function createRankings(services: Services, rooms: BallotRooms) {
     access: { who: 'member', action: 'task.judge', object: 'task' },
     body: SubmitRanking,
     answers: { 200: Ranking },
-    async handle({ actor, params, body }) {
+    async handle(call) {
+      const { actor, params, body } = call;
       const row = await submit(services.db, rooms, actor, params.task!, body);
+      await announceSubmission(rooms.tell, call, row);
       return json(200, rankingJson(row, actor.name));
     }
   };
@@ -35,16 +38,59 @@ export function createRankings(services: Services, rooms: BallotRooms) {
     answers: { 200: Ranking },
     async handle(call) {
       const task = await taskOrFault(services.db, call.params.task!);
-      // The table of a blind task is closed until its reveal, also to those who may see single rankings.
-      const open = call.project.mode === 'open' || task.revealedAt !== null;
-      if (!open || (call.project.mode === 'blind' && !(await seesOthers(call, task))))
+      if (!(await seesTable(call, task)))
         throw new Fault(403, 'not_revealed', 'The consensus of a blind task is made after its reveal.');
       const { ranks } = await rooms.foldTable(task.id);
       const outputs = new Set(task.outputs.map(({ id }) => id));
       const known = Object.fromEntries(Object.entries(ranks).filter(([id]) => outputs.has(id)));
       const tiers = tiersFromRanks(known);
       if (!tiers.length) throw new Fault(422, 'nothing_ranked', 'Nothing is ranked on the table yet.');
-      return json(200, await decide(call, 'consensus', tiers, null));
+      const made = await decide(call, 'consensus', tiers, null);
+      announceRankings(rooms.tell, task.id);
+      return json(200, made);
+    }
+  };
+
+  const reveal: Route = {
+    method: 'POST',
+    path: '/tasks/{task}/reveal',
+    summary: 'Opens the rankings of a task to those who judged it',
+    access: { who: 'member', action: 'task.reveal', object: 'task' },
+    answers: { 204: null },
+    async handle(call) {
+      const { actor, params, project } = call;
+      const isNew = await services.db.transaction(async (tx) => {
+        if (!(await revealTask(tx, params.task!))) return false;
+        const entry = {
+          actor,
+          action: 'task.reveal',
+          object: params.task!,
+          projectId: project.id,
+          facts: {}
+        };
+        await appendAudit(tx, entry);
+        return true;
+      });
+      if (isNew) await announceReveal(rooms.tell, call, params.task!);
+      return new Response(null, { status: 204 });
+    }
+  };
+
+  const adjudicate: Route = {
+    method: 'POST',
+    path: '/tasks/{task}/adjudication',
+    summary: 'Decides a task; stands before single rankings in pairs and erases none',
+    access: { who: 'member', action: 'task.reveal', object: 'task' },
+    body: Adjudicate,
+    answers: { 200: Ranking },
+    async handle(call) {
+      const task = await taskOrFault(call.services.db, call.params.task!);
+      const { tiers, reason } = call.body;
+      checkTiers(task, tiers);
+      if (!tiers.length) throw new Fault(422, 'nothing_ranked', 'tiers is empty; place at least one output.');
+      const made = await decide(call, 'adjudication', tiers, reason);
+      announceRankings(rooms.tell, task.id);
+      return json(200, made);
     }
   };
 
@@ -77,38 +123,6 @@ const list: Route = {
     const rows = await rankingsOf(db, task.id);
     const items = rows.filter(({ row }) => all || row.userId === call.actor.id).map((one) => one.json);
     return json(200, { items, next_cursor: null });
-  }
-};
-
-const reveal: Route = {
-  method: 'POST',
-  path: '/tasks/{task}/reveal',
-  summary: 'Opens the rankings of a task to those who judged it',
-  access: { who: 'member', action: 'task.reveal', object: 'task' },
-  answers: { 204: null },
-  async handle({ services, actor, params, project }) {
-    await services.db.transaction(async (tx) => {
-      if (!(await revealTask(tx, params.task!))) return;
-      const entry = { actor, action: 'task.reveal', object: params.task!, projectId: project.id, facts: {} };
-      await appendAudit(tx, entry);
-    });
-    return new Response(null, { status: 204 });
-  }
-};
-
-const adjudicate: Route = {
-  method: 'POST',
-  path: '/tasks/{task}/adjudication',
-  summary: 'Decides a task; stands before single rankings in pairs and erases none',
-  access: { who: 'member', action: 'task.reveal', object: 'task' },
-  body: Adjudicate,
-  answers: { 200: Ranking },
-  async handle(call) {
-    const task = await taskOrFault(call.services.db, call.params.task!);
-    const { tiers, reason } = call.body;
-    checkTiers(task, tiers);
-    if (!tiers.length) throw new Fault(422, 'nothing_ranked', 'tiers is empty; place at least one output.');
-    return json(200, await decide(call, 'adjudication', tiers, reason));
   }
 };
 

@@ -15,6 +15,7 @@ import {
   revealTask,
   type TaskRecord
 } from '../tasks/index.ts';
+import type { Tell } from './announce.ts';
 import { checkRatings } from './ratings.ts';
 import { addVersion, type RankingRow } from './versions.ts';
 
@@ -31,6 +32,7 @@ export interface BallotRooms {
     ) => Promise<R>
   ): Promise<R>;
   foldTable(taskId: string): Promise<{ ranks: Record<string, number> }>;
+  tell: Tell;
 }
 
 export async function taskOrFault(db: Queryable, id: string): Promise<TaskRecord> {

@@ -1,7 +1,7 @@
 import { parseRoom, type Room as RoomName } from '#wire/room.ts';
 import { can, memberOf, type Actor } from '../auth/index.ts';
 import type { Services } from '../services.ts';
-import { findTask, hasRanked, seesOthers, type TaskRecord } from '../tasks/index.ts';
+import { findTask, hasRanked, seesOthers, seesTable, type TaskRecord } from '../tasks/index.ts';
 
 /** `presence`: a lobby has people in it and no document. */
 export type Right = 'write' | 'read' | 'presence';
@@ -49,10 +49,7 @@ async function toBallot(caller: Caller, userId: string, task: TaskRecord): Promi
   return (await seesOthers(caller, task)) ? 'read' : null;
 }
 
-/** From the start in an open project; in a blind one after the reveal, for those who may then see the rankings. */
 async function toTable(caller: Caller, task: TaskRecord): Promise<Right | null> {
-  const { project } = caller;
-  const open = project.mode === 'open' || (task.revealedAt !== null && (await seesOthers(caller, task)));
-  if (!open) return null;
-  return can(project.role, 'task.judge') ? 'write' : 'read';
+  if (!(await seesTable(caller, task))) return null;
+  return can(caller.project.role, 'task.judge') ? 'write' : 'read';
 }

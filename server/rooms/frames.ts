@@ -1,7 +1,8 @@
 import * as decoding from 'lib0/decoding';
 import * as encoding from 'lib0/encoding';
 import * as Y from 'yjs';
-import { AWARENESS, CLIENT, SAVED, SYNC } from '#wire/room.ts';
+import type { News } from '#wire/news.ts';
+import { AWARENESS, CLIENT, NEWS, SAVED, SYNC } from '#wire/room.ts';
 import { malformed } from './refusal.ts';
 
 const STEP_1 = 0;
@@ -92,6 +93,12 @@ export const savedFrame = (stateVector: Uint8Array, frames: number) =>
     encoding.writeVarUint(encoder, SAVED);
     encoding.writeVarUint8Array(encoder, stateVector);
     encoding.writeVarUint(encoder, frames);
+  });
+
+export const newsFrame = (news: News) =>
+  frame((encoder) => {
+    encoding.writeVarUint(encoder, NEWS);
+    encoding.writeVarString(encoder, JSON.stringify(news));
   });
 
 export function awarenessFrame(states: AwarenessState[]): Uint8Array {

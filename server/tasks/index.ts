@@ -13,7 +13,7 @@ import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
 export { countLeft, hasRanked, judgesIn, noteRanked, noteWithdrawn } from './leases.ts';
-export { seesOthers } from './sight.ts';
+export { peopleAtTable, seesOthers, seesTable } from './sight.ts';
 export { orderShown } from './shown.ts';
 
 const readerOf = ({ actor, project }: Call): Reader => ({

@@ -31,7 +31,11 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
       'GET /projects/{project}/overview': 200,
       'GET /projects/{project}/tasks': 200,
       'GET /tasks/{task}': 200,
-      'GET /tasks/{task}/rankings': 200
+      'GET /tasks/{task}/rankings': 200,
+      'GET /tasks/{task}/remarks': 200,
+      'PUT /tasks/{task}/remarks/read': { ok: 204, body: { number: 0 } },
+      'GET /projects/{project}/tables': 200,
+      'GET /projects/{project}/unread': 200
     }
   },
   {
@@ -90,6 +94,7 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
       'POST /tasks/{task}/skip': { ok: 204, body: {} },
       'PUT /tasks/{task}/ranking': { ok: 200, body: { tiers: [['{output}']] } },
       'POST /tasks/{task}/ranking/undo': { ok: 200 },
+      'POST /tasks/{task}/remarks': { ok: 201, body: { text: 'Look at the side.' } },
       // Nobody has placed anything on the table: that answer comes from behind the door.
       'POST /tasks/{task}/consensus': 422,
       'POST /rooms/clients': { ok: 200, stranger: 403, body: { room: 'table/{task}' } }

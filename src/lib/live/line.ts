@@ -1,7 +1,8 @@
 import * as decoding from 'lib0/decoding';
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
-import { CLIENT, SAVED } from '$lib/wire/room';
+import type { News } from '$lib/wire/news';
+import { CLIENT, NEWS, SAVED } from '$lib/wire/room';
 import type { Deliveries } from './deliveries.ts';
 
 export interface Line {
@@ -19,12 +20,14 @@ export interface Listeners {
   connected?(connected: boolean): void;
   /** The server's state has arrived. */
   synced?(): void;
+  /** The server told something that is not in the document. */
+  news?(news: News): void;
   /** The server closed the door for good (4400-4499), with its sentence. */
   refused?(code: number, reason: string): void;
 }
 
 /**
- * y-websocket's client with the house's two messages. A page edits under one id for one page load: the first that it
+ * y-websocket's client with the house's own messages. A page edits under one id for one page load: the first that it
  * is given, also after the line was cut.
  */
 export function openLine(room: string, doc: Y.Doc, deliveries: Deliveries, on: Listeners): Line {
@@ -49,6 +52,8 @@ export function openLine(room: string, doc: Y.Doc, deliveries: Deliveries, on: L
     deliveries.saved(committed, decoding.readVarUint(decoder));
     on.delivered?.();
   };
+  provider.messageHandlers[NEWS] = (_, decoder) =>
+    on.news?.(JSON.parse(decoding.readVarString(decoder)) as News);
   provider.on('status', ({ status }) => on.connected?.(status === 'connected'));
   provider.on('sync', (synced: boolean) => synced && on.synced?.());
   provider.on('closed', ({ code, reason }) => on.refused?.(code, reason));

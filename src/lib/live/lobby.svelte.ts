@@ -2,6 +2,7 @@ import { getContext, setContext } from 'svelte';
 import * as Y from 'yjs';
 import { roomName } from '$lib/wire/room';
 import { Deliveries } from './deliveries.ts';
+import { Hearers, type Heard } from './heard.ts';
 import { openLine, type Line } from './line.ts';
 import { others, type Here } from './people.ts';
 
@@ -12,11 +13,15 @@ export class Lobby {
   people = $state.raw<Here[]>([]);
   #line: Line | null = null;
   #task: string | null = null;
+  readonly #hearers = new Hearers();
 
   /** Connects; the answer leaves. */
   open(project: string): () => void {
     const doc = new Y.Doc();
-    const line = openLine(roomName({ kind: 'lobby', project }), doc, new Deliveries(), {});
+    const line = openLine(roomName({ kind: 'lobby', project }), doc, new Deliveries(), {
+      news: (news) => this.#hearers.each((one) => one.news?.(news)),
+      synced: () => this.#hearers.each((one) => one.synced?.())
+    });
     const { awareness } = line.provider;
     awareness.on('change', () => (this.people = others(awareness.getStates(), doc.clientID)));
     this.#line = line;
@@ -27,6 +32,11 @@ export class Lobby {
       line.close();
       doc.destroy();
     };
+  }
+
+  /** Hears what the server tells of the project; the answer stops that. */
+  hear(hearer: Heard): () => void {
+    return this.#hearers.add(hearer);
   }
 
   /** Tells the others which task this page has open; the answer takes it back. */

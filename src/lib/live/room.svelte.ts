@@ -3,6 +3,7 @@ import { roomName, type Room as RoomAddress } from '$lib/wire/room';
 import type { Ratings } from '$lib/wire/ranking';
 import { Deliveries } from './deliveries.ts';
 import { keep, type Kept } from './kept.ts';
+import { Hearers, type Heard } from './heard.ts';
 import { openLine, type Line } from './line.ts';
 import { others, type Here } from './people.ts';
 import type { Saved } from './saved.ts';
@@ -37,6 +38,7 @@ export class LiveRoom {
   #connected: boolean | null = null;
   #closed = false;
   #waiting: (() => void)[] = [];
+  readonly #hearers = new Hearers();
 
   readonly #address: RoomAddress;
   readonly #user: string;
@@ -48,6 +50,11 @@ export class LiveRoom {
     this.#ratings.observe(() => (this.ratings = this.#ratings.toJSON()));
     for (const change of ['stack-item-added', 'stack-item-popped', 'stack-cleared'] as const)
       this.#undo.on(change, () => (this.undoable = this.#undo.undoStack.length > 0));
+  }
+
+  /** Hears what the server tells beside the document; the answer stops that. */
+  hear(hearer: Heard): () => void {
+    return this.#hearers.add(hearer);
   }
 
   /** Connects, after what an earlier page left undelivered has been taken in; the answer leaves the room. */
@@ -75,8 +82,10 @@ export class LiveRoom {
       synced: () => {
         this.ready = admitted && this.refusal === null;
         this.#look();
+        this.#hearers.each((one) => one.synced?.());
       },
       delivered: () => this.#look(),
+      news: (news) => this.#hearers.each((one) => one.news?.(news)),
       connected: (connected) => {
         this.#connected = connected || (this.#connected === null ? null : false);
         this.#look();

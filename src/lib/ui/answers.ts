@@ -8,6 +8,7 @@ import { Overview } from '$lib/wire/overview';
 import { Pair } from '$lib/wire/pair';
 import { InvitationCreated, Member, Project } from '$lib/wire/project';
 import { Ranking } from '$lib/wire/ranking';
+import { Discussion, Remark, TableShown, Unread } from '$lib/wire/remark';
 import { Run } from '$lib/wire/run';
 import { Task } from '$lib/wire/task';
 
@@ -22,6 +23,10 @@ const answers: [method: string, path: RegExp, schema: z.ZodType][] = [
   ['GET', /^\/projects\/[^/]+\/tasks$/, listOf(Task)],
   ['GET', /^\/tasks\/[^/]+$/, Task],
   ['GET', /^\/tasks\/[^/]+\/rankings$/, listOf(Ranking)],
+  ['GET', /^\/tasks\/[^/]+\/remarks$/, Discussion],
+  ['POST', /^\/tasks\/[^/]+\/remarks$/, Remark],
+  ['GET', /^\/projects\/[^/]+\/tables$/, listOf(TableShown)],
+  ['GET', /^\/projects\/[^/]+\/unread$/, Unread],
   ['GET', /^\/projects\/[^/]+\/pairs$/, listOf(Pair)],
   ['GET', /^\/projects\/[^/]+\/datasets$/, listOf(Dataset)],
   ['GET', /^\/datasets\/[^/]+$/, Dataset],

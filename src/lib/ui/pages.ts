@@ -15,6 +15,7 @@ const pages: ProjectPage[] = [
   { path: '/import', name: m.nav_import, shown: shows.workWrite },
   { path: '/tasks', name: m.nav_tasks, shown: () => true },
   { path: '/review', name: m.nav_review, shown: shows.judging },
+  { path: '/table', name: m.nav_tables, shown: () => true },
   { path: '/pairs', name: m.nav_pairs, shown: shows.work },
   { path: '/datasets', name: m.nav_datasets, shown: shows.work },
   { path: '/runs', name: m.nav_runs, shown: shows.work },

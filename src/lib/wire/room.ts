@@ -5,6 +5,8 @@ export const AWARENESS = 1;
 export const SAVED = 100;
 /** varUint: the Yjs client id that this page may edit under; sent first. */
 export const CLIENT = 101;
+/** varString: JSON of `News`; to pages in a lobby or at a table. */
+export const NEWS = 102;
 
 export const close = {
   malformed: 4400,
