@@ -39,20 +39,60 @@ export const limits = {
   },
   rooms: {
     frame_bytes_max: 256 * 1024,
+    /** From a socket that was not let in: it has nothing to say, and is gone after that many seconds at most. */
+    stranger_frame_bytes_max: 4 * 1024,
+    stranger_seconds_max: 2,
+    /** On average; three seconds' worth may come at once. Presence is counted by itself: pages repeat what they hear. */
     frames_per_second: 60,
-    bytes_per_second: 1024 * 1024,
-    awareness_bytes_max: 2 * 1024,
+    presence_frames_per_second: 120,
+    bytes_per_second: 512 * 1024,
+    /** A page asks for the whole document once, when it connects. */
+    syncs_per_second: 2,
+    /** Time of the server's one thread that a person's frames may take, all their sockets together. */
+    work_ms_per_second: 100,
+    work_ms_burst: 1_000,
     buffered_bytes_max: 4 * 1_048_576,
     sockets_per_room_max: 50,
-    sockets_per_user_and_room_max: 8,
-    sockets_max: 2_000,
-    /** Frames that refer to edits still on their way, kept per socket until those are here. */
+    /** A person's pages with one document open. */
+    sockets_per_user_and_room_max: 3,
+    /** A lobby has a socket from every page of a project. */
+    sockets_per_lobby_max: 1_000,
+    sockets_per_user_and_lobby_max: 12,
+    sockets_per_user_max: 100,
+    /** A thousand reviewers with ballot, table and lobby each, and some who come back before their old socket is gone. */
+    sockets_max: 4_000,
+    /** Where it is full, sockets that do not answer for so long make room: their line was cut. */
+    probe_ms: 1_000,
+    beat_seconds: 15,
+    presence_bytes_max: 2 * 1024,
+    /** What is said of presence goes out at most ten times a second, and less often to a crowd. */
+    presence_interval_ms: 100,
+    presence_interval_ms_per_socket: 1,
+    /** Updates that refer to edits still on their way, kept per socket until those are here. */
     held_bytes_max: 512 * 1024,
+    held_updates_max: 256,
     /** One update may span so many clocks: typed and deleted characters count too. */
     update_clocks_max: 262_144,
+    /**
+     * Applying an update takes at most so many steps of a scan, (structs + deletions) x (structs of the document), or it
+     * is tried in a thread of its own first: it may take so long on the processor, and is waited for so long.
+     */
+    steps_untried_max: 250_000,
+    trial_ms_max: 200,
+    trial_wait_ms_max: 2_000,
+    trial_memory_mb_max: 256,
+    /** Of a document and its log; beyond any use by people, and small enough to be loaded and copied at once. */
+    structs_max: 100_000,
+    log_bytes_max: 16 * 1_048_576,
+    /** Rows of a log that are applied in one go while it is loaded; others are served in between. */
+    rows_loaded_at_once: 500,
     note_length_max: 20_000,
+    /** Keys of a document's map that were ever written, removed ones too. */
+    keys_max: 1_000,
+    value_length_max: 64,
     idle_seconds: 30,
-    recheck_seconds: 1
+    /** How often it is asked whether those who are here may still be: twice within the second that is promised. */
+    recheck_ms: 500
   },
   panels: {
     remarks_per_task_max: 1_000

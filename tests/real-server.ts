@@ -14,6 +14,8 @@ export interface RealServer {
   start(): Promise<void>;
   /** Ends only the server's process, as a crash or the kernel would. */
   kill(signal?: NodeJS.Signals): Promise<void>;
+  /** Resolves when it has ended by itself. */
+  ended(): Promise<void>;
   /** Ends it in order and removes its folder. */
   stop(): Promise<void>;
   /** What it has printed so far. */
@@ -53,11 +55,14 @@ export async function realServer(options: { bootstrap?: boolean } = {}): Promise
     await Promise.race([ended, untilHealthy(origin)]);
   }
 
-  async function end(signal: NodeJS.Signals) {
+  async function ended(): Promise<void> {
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child!.once('exit', resolve));
-    child.kill(signal);
-    await gone;
+    await new Promise((resolve) => child!.once('exit', resolve));
+  }
+
+  async function end(signal: NodeJS.Signals) {
+    child?.kill(signal);
+    await ended();
   }
 
   await start();
@@ -67,6 +72,7 @@ export async function realServer(options: { bootstrap?: boolean } = {}): Promise
     owner,
     start,
     kill: (signal = 'SIGKILL') => end(signal),
+    ended,
     async stop() {
       // PostgreSQL outlives a killed server; the next one adopts it and can end it in order.
       if (child!.exitCode === null && child!.signalCode !== null) await start();

@@ -1,4 +1,5 @@
 import { parseRoom, type Room as RoomName } from '#wire/room.ts';
+import type { Role } from '#wire/project.ts';
 import { can, memberOf, type Actor } from '../auth/index.ts';
 import type { Services } from '../services.ts';
 import { findTask, hasRanked, seesOthers, seesTable, type TaskRecord } from '../tasks/index.ts';
@@ -9,6 +10,8 @@ export type Right = 'write' | 'read' | 'presence';
 export interface Entry {
   name: RoomName;
   right: Right;
+  /** The caller's, when this was asked. */
+  role: Role;
   projectId: string;
   /** Of the room's task. */
   outputs: ReadonlySet<string>;
@@ -25,7 +28,9 @@ export async function entryTo(services: Services, actor: Actor, room: string): P
   if (name.kind === 'lobby') {
     const member = await memberOf(services.db, actor, name.project);
     const presenceKeys = new Set(['task']);
-    return member && { name, right: 'presence', projectId: name.project, outputs: NOTHING, presenceKeys };
+    if (!member) return null;
+    const { role } = member;
+    return { name, right: 'presence', role, projectId: name.project, outputs: NOTHING, presenceKeys };
   }
   const task = await findTask(services.db, name.task);
   const member = task && (await memberOf(services.db, actor, task.projectId));
@@ -36,7 +41,7 @@ export async function entryTo(services: Services, actor: Actor, room: string): P
     name.kind === 'ballot' ? await toBallot(caller, name.user, task) : await toTable(caller, task);
   const presenceKeys = name.kind === 'table' ? new Set(['task', 'output']) : NOTHING;
   const outputs = new Set(task.outputs.map(({ id }) => id));
-  return right && { name, right, projectId: project.id, outputs, presenceKeys };
+  return right && { name, right, role, projectId: project.id, outputs, presenceKeys };
 }
 
 type Caller = Parameters<typeof seesOthers>[0];

@@ -2,15 +2,13 @@ import * as Y from 'yjs';
 import { roomName } from '#wire/room.ts';
 import type { Queryable } from '../db/index.ts';
 import { Fault } from '../net/fault.ts';
-import type { Services } from '../services.ts';
-import { issueClients } from './clients.ts';
 import { fold, newDocument, write, type Folded } from './document.ts';
-import { insertRows } from './log.ts';
 import type { OpenRooms } from './open.ts';
 import type { Room } from './room.ts';
+import type { RoomStore, StoreTransaction } from './store.ts';
 
 /** Submissions: they change the ballot's document and write their own rows in one transaction. */
-export function createBallots({ db }: Services, open: OpenRooms) {
+export function createBallots(store: RoomStore, open: OpenRooms) {
   const turns = new Map<string, Promise<unknown>>();
 
   /** One at a time in each room. */
@@ -64,11 +62,11 @@ export function createBallots({ db }: Services, open: OpenRooms) {
         within(name, (room) =>
           reserve(room, async () => {
             const draft = newDocument(Y.encodeStateAsUpdate(room.doc));
-            const { update, result } = await db.transaction(async (tx) => {
+            const { update, result } = await store.transaction(async (tx) => {
               const update = change && (await edit(tx, room, draft, userId, change));
               const seq = room.seq + (update ? 1 : 0);
-              const result = await then(tx, { ...fold(draft), seq });
-              if (update) await insertRows(tx, [{ room: name, seq, userId, bytes: update }]);
+              const result = await then(tx.queryable, { ...fold(draft), seq });
+              if (update) await tx.append([{ room: name, seq, userId, bytes: update }]);
               return { update, result };
             });
             if (update) room.adopt(update, draft.clientID, userId);
@@ -87,13 +85,13 @@ export function createBallots({ db }: Services, open: OpenRooms) {
 
 /** Writes the change into the draft under a client id of its own; null where it changes nothing. */
 async function edit(
-  tx: Queryable,
+  tx: StoreTransaction,
   room: Room,
   draft: Y.Doc,
   userId: string,
   change: Folded
 ): Promise<Uint8Array | null> {
-  const [clientId] = await issueClients(tx, room.name, userId, 1);
+  const [clientId] = await tx.issue(room.name, userId, 1);
   draft.clientID = clientId!;
   let changed: Uint8Array | null = null;
   const note = (update: Uint8Array) => (changed = update);

@@ -14,10 +14,21 @@ export class Bucket {
 
   /** False where the bucket does not hold that many. */
   take(count: number, now = performance.now()): boolean {
-    this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1000) * this.#rate);
-    this.#at = now;
+    this.#refill(now);
     if (count > this.#left) return false;
     this.#left -= count;
     return true;
+  }
+
+  /** Takes what has been used already; false where that is more than there was. */
+  spend(count: number, now = performance.now()): boolean {
+    this.#refill(now);
+    this.#left -= count;
+    return this.#left >= 0;
+  }
+
+  #refill(now: number): void {
+    this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1000) * this.#rate);
+    this.#at = now;
   }
 }

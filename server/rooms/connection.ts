@@ -1,49 +1,73 @@
-import * as Y from 'yjs';
 import type { WebSocket } from 'ws';
-import { close } from '#wire/room.ts';
+import { AWARENESS, close } from '#wire/room.ts';
 import type { Actor } from '../auth/index.ts';
 import { limits } from '../limits.ts';
 import { log } from '../net/log.ts';
 import type { Entry } from './access.ts';
 import { Bucket } from './bucket.ts';
 import { awarenessFrame, clientFrame, readFrame, savedFrame, step1Frame, step2Frame } from './frames.ts';
-import { malformed, notAllowed, Refusal, tooFast, tooLarge } from './refusal.ts';
+import { malformed, Refusal, tooFast, tooLarge } from './refusal.ts';
 import type { Room } from './room.ts';
 
 /** One socket in one room. */
 export interface Connection {
   actor: Actor;
   room: Room;
-  presenceKeys: ReadonlySet<string>;
-  projectId: string;
+  entry: Entry;
+  mayWrite: boolean;
   send(frame: Uint8Array): void;
   /** A frame with this number has committed. */
   settle(frame: number): void;
   /** Tells the page what is on disk by now. */
   sendSaved(): void;
-  /** Reads what came while the room was reserved. */
+  /** Reads what came while frames had to wait. */
   resume(): void;
+  /** Looks once more at updates that waited for others, which may be here now. */
+  retry(): void;
   close(code: number, reason: string): void;
 }
 
-interface Held {
+export interface Visit {
+  actor: Actor;
+  entry: Entry;
+  room: Room;
+  clientId: number;
+  /** How much of the server's time the person may still take, on all their sockets together. */
+  work: Bucket;
+}
+
+/** What a connection asks of the house around its room. */
+export interface House {
+  /** Puts a proposed update into the log's line. */
+  append(row: { seq: number; bytes: Uint8Array }): void;
+  /** Tries a heavy update elsewhere; throws a `Refusal`. */
+  tryElsewhere(update: Uint8Array): Promise<void>;
+}
+
+interface Update {
   update: Uint8Array;
   frame: number;
+  tried: boolean;
 }
 
 const BURST_SECONDS = 3;
+const INTERNAL = 1011;
+const bucket = (rate: number) => new Bucket(rate, rate * BURST_SECONDS);
 
-/** `append` puts a proposed update into the log's line. */
 export function createConnection(
   socket: WebSocket,
-  { actor, room, entry, clientId }: { actor: Actor; room: Room; entry: Entry; clientId: number },
-  append: (row: { seq: number; bytes: Uint8Array }) => void
+  { actor, room, entry, clientId, work }: Visit,
+  { append, tryElsewhere }: House
 ): Connection {
-  const { frames_per_second, bytes_per_second } = limits.rooms;
-  const frames = new Bucket(frames_per_second, frames_per_second * BURST_SECONDS);
-  const bytes = new Bucket(bytes_per_second, bytes_per_second * BURST_SECONDS);
-  let inbox: Uint8Array[] = [];
-  let held: Held[] = [];
+  const rates = limits.rooms;
+  const frames = bucket(rates.frames_per_second);
+  const presenceFrames = bucket(rates.presence_frames_per_second);
+  const syncs = bucket(rates.syncs_per_second);
+  const bytes = bucket(rates.bytes_per_second);
+  /** What waits while the room is reserved or an update is tried elsewhere. */
+  let inbox: (() => void)[] = [];
+  let trying = false;
+  let held: Update[] = [];
   /** Sync frames by their number on this socket, counted from 1; those that are not on disk yet. */
   let received = 0;
   const unsettled = new Set<number>();
@@ -52,8 +76,8 @@ export function createConnection(
   const connection: Connection = {
     actor,
     room,
-    presenceKeys: entry.presenceKeys,
-    projectId: entry.projectId,
+    entry,
+    mayWrite: entry.right === 'write',
     send(frame) {
       if (closed) return;
       socket.send(frame);
@@ -65,12 +89,13 @@ export function createConnection(
     settle: (frame) => void unsettled.delete(frame),
     sendSaved() {
       const [first] = unsettled;
-      connection.send(savedFrame(Y.encodeStateVector(room.doc), first === undefined ? received : first - 1));
+      connection.send(savedFrame(room.vector(), first === undefined ? received : first - 1));
     },
     resume() {
-      const waiting = inbox;
-      inbox = [];
-      for (const frame of waiting) read(frame);
+      while (inbox.length && !waits()) guarded(inbox.shift()!);
+    },
+    retry() {
+      if (held.length && !waits()) guarded(proposeHeld);
     },
     close(code, reason) {
       if (closed) return;
@@ -81,31 +106,37 @@ export function createConnection(
     }
   };
 
+  const waits = () => room.reserved || trying;
+
   function onFrame(data: Buffer, isBinary: boolean): void {
-    if (closed) return;
     guarded(() => {
       if (!isBinary) throw malformed('Frames are binary.');
       if (data.length > limits.rooms.frame_bytes_max) throw tooLarge('The frame is too large.');
-      if (!frames.take(1) || !bytes.take(data.length)) throw tooFast('Too many frames; come back later.');
+      const kind = data[0] === AWARENESS ? presenceFrames : frames;
+      if (!kind.take(1) || !bytes.take(data.length)) throw tooFast('Too much at once; come back later.');
       // A copy of its own: see readFrame.
-      read(new Uint8Array(data));
+      const frame = new Uint8Array(data);
+      if (waits()) inbox.push(() => handle(frame));
+      else handle(frame);
     });
   }
 
-  function read(frame: Uint8Array): void {
+  /** Does the work on the person's account; what it refuses ends the socket. */
+  function guarded(task: () => void): void {
     if (closed || room.dead) return;
-    if (room.reserved) inbox.push(frame);
-    else guarded(() => handle(frame));
+    const started = performance.now();
+    try {
+      task();
+      if (!work.spend(performance.now() - started)) throw tooFast('Too much work at once; come back later.');
+    } catch (error) {
+      fail(error);
+    }
   }
 
-  function guarded(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      if (error instanceof Refusal) return connection.close(error.code, error.message);
-      log.error('room frame', { room: room.name, error });
-      connection.close(1011, 'Something went wrong here.');
-    }
+  function fail(error: unknown): void {
+    if (error instanceof Refusal) return connection.close(error.code, error.message);
+    log.error('room frame', { room: room.name, error });
+    connection.close(INTERNAL, 'Something went wrong here.');
   }
 
   function handle(bytes: Uint8Array): void {
@@ -113,42 +144,67 @@ export function createConnection(
     if (frame.kind === 'awareness') return room.presence.take(connection, frame.states, room.clients);
     if (frame.kind === 'query_awareness') return connection.send(awarenessFrame(room.presence.all()));
     received++;
-    if (frame.kind === 'update') return takeUpdate({ update: frame.update, frame: received });
+    if (frame.kind === 'update') return takeUpdate({ update: frame.update, frame: received, tried: false });
+    if (!syncs.take(1)) throw tooFast('The whole document too often; come back later.');
     connection.send(step2Frame(room.doc, frame.stateVector));
     connection.sendSaved();
   }
 
-  function takeUpdate(given: Held): void {
+  function takeUpdate(given: Update): void {
     unsettled.add(given.frame);
-    if (!propose(given)) hold(given);
-    else while (held.some((one) => propose(one)));
+    const outcome = propose(given);
+    if (outcome === 'taken') proposeHeld();
+    if (outcome === 'waits') hold(given);
   }
 
-  /** False where the update has to wait for others. */
-  function propose({ update, frame }: Held): boolean {
-    if (!unsettled.has(frame)) return false;
-    const proposed = room.propose(update, connection, frame);
-    if (proposed.verdict === 'waits') return false;
-    held = held.filter((one) => one.frame !== frame);
-    if (proposed.verdict === 'nothing') {
-      unsettled.delete(frame);
-      connection.sendSaved();
-      return true;
+  /** In the order in which they came; those that still wait are looked at again after the next commit. */
+  function proposeHeld(): void {
+    const waiting = held;
+    held = [];
+    for (const one of waiting) if (trying || propose(one) === 'waits') held.push(one);
+  }
+
+  /** `waits`: for edits that are still on their way; `tried`: elsewhere, and then it is taken. */
+  function propose(given: Update): 'taken' | 'waits' | 'tried' {
+    const proposed = room.propose(given.update, connection, given);
+    if (proposed.verdict === 'waits') return 'waits';
+    if (proposed.verdict === 'heavy') {
+      void tryFirst(given);
+      return 'tried';
     }
-    if (entry.right !== 'write') throw notAllowed('You may look here, not change.');
-    append({ seq: proposed.seq!, bytes: update });
-    return true;
+    if (proposed.verdict === 'new') append({ seq: proposed.seq, bytes: proposed.bytes });
+    if (proposed.verdict === 'nothing') {
+      unsettled.delete(given.frame);
+      connection.sendSaved();
+    }
+    return 'taken';
   }
 
-  function hold(given: Held): void {
+  async function tryFirst(given: Update): Promise<void> {
+    trying = true;
+    try {
+      await tryElsewhere(given.update);
+    } catch (error) {
+      return fail(error);
+    }
+    trying = false;
+    inbox.unshift(() => takeUpdate({ ...given, tried: true }));
+    connection.resume();
+  }
+
+  function hold(given: Update): void {
     held.push(given);
     const weight = held.reduce((sum, { update }) => sum + update.length, 0);
-    if (weight > limits.rooms.held_bytes_max) throw malformed('The updates build on edits that never came.');
+    if (weight > limits.rooms.held_bytes_max || held.length > limits.rooms.held_updates_max)
+      throw tooFast('The updates build on edits that never came.');
   }
 
   socket.on('message', onFrame);
+  socket.on('ping', () => {
+    if (!closed && !frames.take(1)) connection.close(close.tooFast, 'Too many pings; come back later.');
+  });
   connection.send(clientFrame(clientId));
-  connection.send(step1Frame(room.doc));
+  connection.send(step1Frame(room.vector()));
   const present = room.presence.all();
   if (present.length) connection.send(awarenessFrame(present));
   return connection;

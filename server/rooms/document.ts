@@ -2,15 +2,14 @@ import * as Y from 'yjs';
 import { tiersFromRanks } from '#domain/tiers.ts';
 import type { Ratings } from '#wire/ranking.ts';
 import { limits } from '../limits.ts';
+import { malformed, tooLarge } from './refusal.ts';
+import { PARTS, type Part } from './shapes.ts';
 
 export interface Folded {
   ranks: Record<string, number>;
   ratings: Ratings;
   note: string;
 }
-
-const ROOTS = ['ranks', 'ratings', 'note'];
-const CRITERION = /^[a-z][a-z0-9_]{0,39}$/;
 
 /** A document keeps no history of its own: the log has it. */
 export function newDocument(...updates: Uint8Array[]): Y.Doc {
@@ -21,31 +20,28 @@ export function newDocument(...updates: Uint8Array[]): Y.Doc {
   return doc;
 }
 
-/** What is wrong with a document about these outputs, in one sentence; null where nothing is. */
-export function faultInShape(doc: Y.Doc, outputs: ReadonlySet<string>): string | null {
-  const unknown = [...doc.share.keys()].find((name) => !ROOTS.includes(name));
-  if (unknown !== undefined) return 'The document has a part that the house does not know.';
-  const ranks = doc.getMap('ranks');
-  const ratings = doc.getMap('ratings');
-  const note = doc.getText('note');
-  if (ranks._start || ratings._start || note._map.size) return 'A part of the document is of the wrong kind.';
-  // Removed keys count too: they stay in the document.
-  for (const key of ranks._map.keys())
-    if (!outputs.has(key)) return 'ranks names something that is not an output of this task.';
-  for (const value of ranks.values())
-    if (typeof value !== 'number' || !Number.isFinite(value)) return 'A rank is not a finite number.';
-  for (const key of ratings._map.keys()) {
-    const [criterion, output, ...rest] = key.split('/');
-    if (!CRITERION.test(criterion!) || !outputs.has(output ?? '') || rest.length)
-      return 'ratings has a key that is not criterion/output.';
+/** Throws a `Refusal` for a document about these outputs that is not as `PARTS` says. */
+export function checkShape(doc: Y.Doc, outputs: ReadonlySet<string>): void {
+  for (const name of doc.share.keys())
+    if (!Object.hasOwn(PARTS, name)) throw malformed('The document has a part that the house does not know.');
+  for (const [name, part] of Object.entries(PARTS)) {
+    if (part.kind === 'map') checkMap(doc.getMap(name), part, outputs);
+    else checkText(doc.getText(name), name, part);
   }
-  for (const value of ratings.values())
-    if (!['number', 'string', 'boolean'].includes(typeof value)) return 'A rating is not a plain value.';
-  return null;
 }
 
-export function noteTooLong(doc: Y.Doc): boolean {
-  return doc.getText('note').length > limits.rooms.note_length_max;
+function checkMap(map: Y.Map<unknown>, part: Part & { kind: 'map' }, outputs: ReadonlySet<string>): void {
+  if (map._start) throw malformed('A part of the document is of the wrong kind.');
+  if (map._map.size > limits.rooms.keys_max) throw tooLarge('A part of the document has too many keys.');
+  for (const key of map._map.keys())
+    if (!part.key(key, outputs)) throw malformed(`The document's ${part.says}`);
+  for (const value of map.values()) if (!part.value(value)) throw malformed(`The document's ${part.says}`);
+}
+
+function checkText(text: Y.Text, name: string, part: Part & { kind: 'text' }): void {
+  if (text._map.size) throw malformed('A part of the document is of the wrong kind.');
+  if (text.length > part.length_max)
+    throw tooLarge(`The ${name} is longer than ${part.length_max} characters.`);
 }
 
 export function fold(doc: Y.Doc): Folded {

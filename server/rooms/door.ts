@@ -7,21 +7,18 @@ import { limits } from '../limits.ts';
 import { log } from '../net/log.ts';
 import type { Services } from '../services.ts';
 import { entryTo, type Entry } from './access.ts';
-import { issueClients } from './clients.ts';
-import { createConnection, type Connection } from './connection.ts';
+import type { Visit } from './connection.ts';
+import { createCrowd, type Seat } from './crowd.ts';
 import type { OpenRooms } from './open.ts';
-import { notAllowed, Refusal, tooFast } from './refusal.ts';
+import { keepChecking } from './recheck.ts';
+import { notAllowed, Refusal } from './refusal.ts';
 import type { Room } from './room.ts';
+import type { RoomStore } from './store.ts';
+import { createTrials } from './trials.ts';
+import { welcome, type Guest } from './welcome.ts';
 
 const MESSAGE_TOO_BIG = 1009;
 const INTERNAL = 1011;
-
-interface Visit {
-  actor: Actor;
-  entry: Entry;
-  room: Room;
-  clientId: number;
-}
 
 /** ws says 1009 when a frame is over its limit; the contract says 4413. */
 class RoomSocket extends WebSocket {
@@ -31,14 +28,18 @@ class RoomSocket extends WebSocket {
 }
 
 /** Where sockets come in: who it is, from which site, into which room. Nothing of a room is sent before all three fit. */
-export function createDoor(services: Services, open: OpenRooms) {
-  const sockets = new Set<Connection>();
-  const server = new WebSocketServer({
-    noServer: true,
-    maxPayload: limits.rooms.frame_bytes_max,
-    perMessageDeflate: false,
-    WebSocket: RoomSocket
+export function createDoor(services: Services, store: RoomStore, open: OpenRooms) {
+  const guests = new Set<Guest>();
+  const crowd = createCrowd();
+  const trials = createTrials();
+  const handshake = { noServer: true, perMessageDeflate: false, WebSocket: RoomSocket };
+  const server = new WebSocketServer({ ...handshake, maxPayload: limits.rooms.frame_bytes_max });
+  const closeTimeout = limits.rooms.stranger_seconds_max * 1_000;
+  const strangers = new WebSocketServer({
+    ...{ ...handshake, closeTimeout },
+    maxPayload: limits.rooms.stranger_frame_bytes_max
   });
+  const stopChecking = keepChecking(services, () => [...guests].map(({ connection }) => connection));
 
   async function admit(request: IncomingMessage): Promise<{ actor: Actor; entry: Entry; name: string }> {
     const headers = new Headers();
@@ -61,52 +62,38 @@ export function createDoor(services: Services, open: OpenRooms) {
   }
 
   /** Everything that takes time comes before the handshake: a page sends its first frame right after it. */
-  async function prepare(request: IncomingMessage): Promise<Visit> {
+  async function prepare(request: IncomingMessage): Promise<Visit & { seat: Seat }> {
     const { actor, entry, name } = await admit(request);
-    const room = await open.enter(name);
+    const seat = await seatIn(name, actor.id);
+    let room: Room | null = null;
     try {
-      checkCrowd(room, actor);
-      return { actor, entry, room, clientId: await clientFor(room, actor, entry) };
+      room = await open.enter(name);
+      const clientId = await clientFor(room, actor, entry);
+      return { actor, entry, room, clientId, work: seat.work, seat };
     } catch (error) {
-      open.leave(room);
+      if (room) open.leave(room);
+      seat.leave();
       throw error;
     }
   }
 
+  /** A page whose line was cut comes back before its old socket is noticed to be dead: that one makes room. */
+  async function seatIn(room: string, userId: string): Promise<Seat> {
+    const why = crowd.full(room, userId);
+    if (why === 'mine' || why === 'room') {
+      const here = [...guests].filter(({ connection }) => connection.room.name === room);
+      const asked = why === 'mine' ? here.filter(({ connection }) => connection.actor.id === userId) : here;
+      await Promise.all(asked.map((guest) => guest.probe()));
+    }
+    return crowd.take(room, userId);
+  }
+
   /** Only ids to edit under need to be remembered. */
   async function clientFor(room: Room, actor: Actor, entry: Entry): Promise<number> {
-    const [id] =
-      entry.right === 'write'
-        ? await issueClients(services.db, room.name, actor.id, 1)
-        : [1 + Math.floor(Math.random() * (2 ** 32 - 1))];
-    if (entry.right === 'write') room.clients.set(id!, actor.id);
+    if (entry.right !== 'write') return 1 + Math.floor(Math.random() * (2 ** 32 - 1));
+    const [id] = await store.issue(room.name, actor.id, 1);
+    room.clients.set(id!, actor.id);
     return id!;
-  }
-
-  function checkCrowd(room: Room, actor: Actor): void {
-    const mine = [...room.connections].filter((one) => one.actor.id === actor.id).length;
-    const { sockets_per_room_max, sockets_per_user_and_room_max, sockets_max } = limits.rooms;
-    if (mine >= sockets_per_user_and_room_max) throw tooFast('You have this open in too many windows.');
-    if (room.connections.size >= sockets_per_room_max || sockets.size >= sockets_max)
-      throw tooFast('It is full here; come back later.');
-  }
-
-  function connect(socket: WebSocket, visit: Visit): void {
-    const { room, actor } = visit;
-    if (room.dead) throw tooFast('Come back in a moment.');
-    const connection = createConnection(socket, visit, ({ seq, bytes }) =>
-      open.append(room, { seq, bytes, userId: actor.id })
-    );
-    room.connections.add(connection);
-    sockets.add(connection);
-    const stopBeating = keepAlive(socket, connection);
-    socket.on('close', () => {
-      stopBeating();
-      sockets.delete(connection);
-      room.connections.delete(connection);
-      room.presence.leave(connection);
-      open.leave(room);
-    });
   }
 
   async function upgrade(request: IncomingMessage, raw: Duplex, head: Buffer): Promise<void> {
@@ -114,53 +101,54 @@ export function createDoor(services: Services, open: OpenRooms) {
     const visit = await prepare(request).catch((error: unknown) =>
       error instanceof Error ? error : Error()
     );
-    if (raw.destroyed) {
-      if (!(visit instanceof Error)) open.leave(visit.room);
-      return;
-    }
-    // A refusal is told through a close code: a page cannot read the status of a failed handshake.
+    if (visit instanceof Error)
+      return strangers.handleUpgrade(request, raw, head, (socket) => turnAway(socket, visit));
+    const { room, seat } = visit;
+    let settled = false;
+    const giveUp = () => {
+      if (settled) return;
+      settled = true;
+      open.leave(room);
+      seat.leave();
+    };
+    // ws calls nobody where the handshake is wrong or the line is gone.
+    if (raw.destroyed) return giveUp();
+    raw.once('close', giveUp);
     server.handleUpgrade(request, raw, head, (socket) => {
       socket.on('error', () => {});
       try {
-        if (visit instanceof Error) throw visit;
-        connect(socket, visit);
+        guests.add(welcome(socket, visit, { open, trials, onGone: (guest) => leave(guest, seat) }));
+        settled = true;
       } catch (error) {
-        if (!(visit instanceof Error)) open.leave(visit.room);
-        if (error instanceof Refusal) return socket.close(error.code, error.message);
-        log.error('room upgrade', { error });
-        socket.close(INTERNAL, 'Something went wrong here.');
+        giveUp();
+        turnAway(socket, error);
       }
     });
   }
 
+  function leave(guest: Guest, seat: Seat): void {
+    guests.delete(guest);
+    seat.leave();
+  }
+
   return {
     upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void upgrade(request, socket, head),
-    count: () => sockets.size,
-    /** A member was removed, or a session ended: what they have open closes now. */
-    closeFor(userId: string, projectId?: string) {
-      for (const one of sockets)
-        if (one.actor.id === userId && (projectId === undefined || one.projectId === projectId))
-          one.close(codes.notAllowed, 'You are no longer a member, or have signed out.');
-    },
-    close() {
+    count: () => guests.size,
+    async close() {
+      stopChecking();
       server.close();
+      strangers.close();
+      await trials.close();
     }
   };
 }
 
-const BEAT_MS = 15_000;
-
-/** A dead line is noticed and freed; a living page hears from us before it takes the silence for one. */
-function keepAlive(socket: WebSocket, connection: Connection): () => void {
-  let answered = true;
-  socket.on('pong', () => (answered = true));
-  const timer = setInterval(() => {
-    if (!answered) return socket.terminate();
-    answered = false;
-    socket.ping();
-    connection.sendSaved();
-  }, BEAT_MS);
-  return () => clearInterval(timer);
+/** A refusal is told through a close code: a page cannot read the status of a failed handshake. */
+function turnAway(socket: WebSocket, error: unknown): void {
+  socket.on('error', () => {});
+  if (error instanceof Refusal) return socket.close(error.code, error.message);
+  log.error('room upgrade', { error });
+  socket.close(INTERNAL, 'Something went wrong here.');
 }
 
 function nameOf(request: IncomingMessage): string {

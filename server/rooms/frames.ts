@@ -77,7 +77,7 @@ const sync = (step: number, payload: Uint8Array) =>
     encoding.writeVarUint8Array(encoder, payload);
   });
 
-export const step1Frame = (doc: Y.Doc) => sync(STEP_1, Y.encodeStateVector(doc));
+export const step1Frame = (vector: Uint8Array) => sync(STEP_1, vector);
 export const step2Frame = (doc: Y.Doc, known: Map<number, number>) =>
   sync(STEP_2, Y.encodeStateAsUpdate(doc, Y.encodeStateVector(known)));
 export const updateFrame = (update: Uint8Array) => sync(UPDATE, update);

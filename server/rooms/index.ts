@@ -6,18 +6,19 @@ import { createDoor } from './door.ts';
 import { newsFrame } from './frames.ts';
 import { leaseRoute } from './lease.ts';
 import { createOpenRooms } from './open.ts';
+import { postgresStore } from './store.ts';
 
 /** The live rooms: one process owns them all (db/tenancy.ts). */
 export function createRooms(services: Services) {
-  const open = createOpenRooms(services);
-  const door = createDoor(services, open);
-  const { editBallot, foldTable } = createBallots(services, open);
+  const store = postgresStore(services);
+  const open = createOpenRooms(store);
+  const door = createDoor(services, store, open);
+  const { editBallot, foldTable } = createBallots(store, open);
   return {
     upgrade: door.upgrade,
-    api: { routes: [leaseRoute(open)] },
+    api: { routes: [leaseRoute(store, open)] },
     editBallot,
     foldTable,
-    closeFor: door.closeFor,
     /** Tells the pages that have this room open, or of those the ones of these people; nobody else hears of it. */
     tell(room: RoomName, news: News, people?: ReadonlySet<string>) {
       const frame = newsFrame(news);
@@ -30,7 +31,7 @@ export function createRooms(services: Services) {
       room_commits: { help: 'Group commits since start.', value: open.commits }
     },
     async close() {
-      door.close();
+      await door.close();
       await open.close();
     }
   };

@@ -1,4 +1,4 @@
-import type * as decoding from 'lib0/decoding';
+import * as decoding from 'lib0/decoding';
 import * as Y from 'yjs';
 import { limits } from '../limits.ts';
 import { malformed, notAllowed, tooLarge } from './refusal.ts';
@@ -10,6 +10,10 @@ export interface Inspection {
    * edits between connecting and having synced.
    */
   verdict: 'new' | 'nothing' | 'waits';
+  /** Structs and deletions: each may make Yjs scan the document. */
+  parts: number;
+  /** Whether it repeats edits that are known. What it says of those is unchecked, and must go no further. */
+  repeats: boolean;
 }
 
 export interface Known {
@@ -25,35 +29,58 @@ interface Range {
   to: number;
 }
 
+interface Deletion extends Range {
+  client: number;
+}
+
 /**
  * Throws a `Refusal` for an update that is not Yjs V1, that writes under a client id its sender was not given, or that
  * holds anything but plain values and text. A forged struct of sixteen bytes with a victim's client id would make the
  * server drop every later edit of the victim: hence before applying, and hence by who was given which id.
+ *
+ * The time this takes grows with the update's and the document's length, never with their product: the one loop over
+ * the document, `isDeleted`, is asked for ranges that do not overlap.
  */
 export function inspectUpdate(update: Uint8Array, known: Known): Inspection {
-  const { structs, deletions } = decode(update);
+  const { structs, deletions, blocks } = decode(update);
   const ranges = rangesOf(structs);
+  // Yjs itself would keep only the last block of a client that stands twice.
+  if (blocks !== ranges.size) throw malformed('The update names a client twice.');
   const fresh = [...ranges].filter(([client, { to }]) => to > known.clock(client));
   for (const [client] of fresh)
     if (!known.mayUse(client))
       throw notAllowed('The update writes under a client id that is not yours here.');
-  for (const struct of structs) checkContent(struct);
+  for (const range of ranges.values()) checkLength(range);
+  for (const struct of structs) checkStruct(struct);
 
+  const parts = structs.length + deletions.length;
+  const repeats = [...ranges].some(([client, { from }]) => from < known.clock(client));
   const reach = (client: number) => Math.max(known.clock(client), ranges.get(client)?.to ?? 0);
   const gap = fresh.some(([client, { from }]) => from > known.clock(client));
   const missing = structs.some((struct) => refersBeyond(struct, reach));
   const early = deletions.some(({ client, to }) => to > reach(client));
-  if (gap || missing || early) return { verdict: 'waits' };
+  if (gap || missing || early) return { verdict: 'waits', parts, repeats };
   const deletes = deletions.some(({ client, from, to }) => !known.isDeleted(client, from, to - from));
-  return { verdict: fresh.length || deletes ? 'new' : 'nothing' };
+  return { verdict: fresh.length || deletes ? 'new' : 'nothing', parts, repeats };
+}
+
+/** The update without the edits that are known; an honest page repeats some when it comes back. */
+export function withoutKnown(update: Uint8Array, known: Pick<Known, 'clock'>): Uint8Array {
+  const clients = [...Y.parseUpdateMeta(update).to.keys()];
+  const clocks = new Map(clients.map((client) => [client, known.clock(client)]));
+  return Y.diffUpdate(update, Y.encodeStateVector(clocks));
 }
 
 type Struct = Y.Item | Y.GC | Y.Skip;
 
-function decode(update: Uint8Array): {
+interface Decoded {
+  /** How many clients it says to have structs of. */
+  blocks: number;
   structs: Struct[];
-  deletions: { client: number; from: number; to: number }[];
-} {
+  deletions: Deletion[];
+}
+
+function decode(update: Uint8Array): Decoded {
   let read: decoding.Decoder | undefined;
   class Watched extends Y.UpdateDecoderV1 {
     constructor(decoder: decoding.Decoder) {
@@ -69,31 +96,39 @@ function decode(update: Uint8Array): {
   }
   // A V2 update reads as an empty V1 update with a rest.
   if (read!.pos !== update.length) throw malformed('The update is not a Yjs V1 update.');
-  const deletions = [...decoded.ds.clients].flatMap(([client, items]) =>
-    items.map(({ clock, len }) => ({ client, from: clock, to: clock + len }))
-  );
-  for (const { from, to } of deletions) checkClocks(from, to);
-  return { structs: decoded.structs, deletions };
+  const blocks = decoding.readVarUint(decoding.createDecoder(update));
+  return { blocks, structs: decoded.structs, deletions: deletionsOf(decoded.ds) };
+}
+
+/** Yjs writes a client's deletions in order and merged; overlapping ones would be walked through again and again. */
+function deletionsOf({ clients }: ReturnType<typeof Y.decodeUpdateV2>['ds']): Deletion[] {
+  const deletions: Deletion[] = [];
+  for (const [client, items] of clients) {
+    let last = 0;
+    for (const { clock: from, len } of items) {
+      checkClocks(from, from + len);
+      if (from < last) throw malformed('The deletions of the update overlap.');
+      last = from + len;
+      deletions.push({ client, from, to: last });
+    }
+  }
+  return deletions;
 }
 
 function rangesOf(structs: Struct[]): Map<number, Range> {
   const ranges = new Map<number, Range>();
-  let last: number | null = null;
   for (const struct of structs) {
     const { client, clock } = struct.id;
-    const to = clock + struct.length;
-    if (client === last) ranges.get(client)!.to = to;
-    // Yjs itself would keep only the second block of a client that stands twice.
-    else if (ranges.has(client)) throw malformed('The update names a client twice.');
-    else ranges.set(client, { from: clock, to });
-    last = client;
-  }
-  for (const { from, to } of ranges.values()) {
-    checkClocks(from, to);
-    if (to - from > limits.rooms.update_clocks_max)
-      throw tooLarge('The update holds too many edits at once.');
+    const range = ranges.get(client);
+    if (range && range.to !== clock) throw malformed('The update names a client twice.');
+    ranges.set(client, { from: range?.from ?? clock, to: clock + struct.length });
   }
   return ranges;
+}
+
+function checkLength({ from, to }: Range): void {
+  checkClocks(from, to);
+  if (to - from > limits.rooms.update_clocks_max) throw tooLarge('The update holds too many edits at once.');
 }
 
 function checkClocks(from: number, to: number): void {
@@ -101,9 +136,10 @@ function checkClocks(from: number, to: number): void {
   if (!(from >= 0 && to >= from && to < CLOCK_MAX)) throw malformed('The update has an impossible clock.');
 }
 
-function checkContent(struct: Struct): void {
+function checkStruct(struct: Struct): void {
   if (struct instanceof Y.GC) return;
   if (!(struct instanceof Y.Item)) throw malformed('The update has a hole.');
+  if (struct.parent instanceof Y.ID) throw malformed('A document has no parts within parts.');
   const { content } = struct;
   if (content instanceof Y.ContentString || content instanceof Y.ContentDeleted) return;
   if (content instanceof Y.ContentAny && content.arr.length === 1 && isPlain(content.arr[0])) return;
@@ -112,14 +148,12 @@ function checkContent(struct: Struct): void {
 
 function isPlain(value: unknown): boolean {
   if (typeof value === 'number') return Number.isFinite(value);
-  return typeof value === 'boolean' || (typeof value === 'string' && value.length <= 64);
+  if (typeof value === 'string') return value.length <= limits.rooms.value_length_max;
+  return typeof value === 'boolean';
 }
 
 /** Whether the struct hangs on one that neither the room nor the update has. */
 function refersBeyond(struct: Struct, reach: (client: number) => number): boolean {
   if (!(struct instanceof Y.Item)) return false;
-  const parent = struct.parent instanceof Y.ID ? struct.parent : null;
-  return [struct.origin, struct.rightOrigin, parent].some(
-    (id) => id !== null && id.clock >= reach(id.client)
-  );
+  return [struct.origin, struct.rightOrigin].some((id) => id !== null && id.clock >= reach(id.client));
 }

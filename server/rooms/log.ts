@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { asc, eq, sql } from 'drizzle-orm';
 import { appendAudit } from '../audit/index.ts';
-import type { Database, Queryable } from '../db/index.ts';
+import type { Queryable } from '../db/index.ts';
 import { roomLog } from './tables.ts';
 
 export interface Row {
@@ -25,7 +25,7 @@ const ROWS_PER_COMMIT_MAX = 1_000;
  * disk and one audit row serve many edits. Nobody is told "saved", and nobody else sees an edit, before `committed`.
  */
 export function createLog<Entry extends Row>(
-  db: Database,
+  write: (rows: Row[]) => Promise<void>,
   on: { committed(entries: Entry[]): void; failed(entries: Entry[], error: unknown): void }
 ): Log<Entry> {
   let waiting: Entry[] = [];
@@ -39,7 +39,7 @@ export function createLog<Entry extends Row>(
       const entries = waiting.slice(0, ROWS_PER_COMMIT_MAX);
       waiting = waiting.slice(ROWS_PER_COMMIT_MAX);
       try {
-        await db.transaction((tx) => insertRows(tx, entries));
+        await write(entries);
         on.committed(entries);
       } catch (error) {
         fail(entries, error);

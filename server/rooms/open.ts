@@ -1,12 +1,9 @@
-import { parseRoom } from '#wire/room.ts';
 import { limits } from '../limits.ts';
 import { log } from '../net/log.ts';
-import type { Services } from '../services.ts';
-import { findTask } from '../tasks/index.ts';
-import { clientsOf } from './clients.ts';
 import type { Connection } from './connection.ts';
-import { createLog, readLog, type Row } from './log.ts';
-import { createRoom, type Room } from './room.ts';
+import { createLog, type Row } from './log.ts';
+import { loadRoom, type Room } from './room.ts';
+import type { RoomStore } from './store.ts';
 
 /** The rooms in memory: loaded from the log when somebody comes, dropped some time after the last one left. */
 export interface OpenRooms {
@@ -36,37 +33,31 @@ interface Slot {
 const TRY_AGAIN = 1013;
 const GOING_AWAY = 1001;
 
-export function createOpenRooms({ db }: Services): OpenRooms {
+export function createOpenRooms(store: RoomStore): OpenRooms {
   const slots = new Map<string, Slot>();
   const condemned = new Set<string>();
   let commits = 0;
 
-  const journal = createLog<Row & { owner: Room }>(db, {
+  const journal = createLog<Row & { owner: Room }>((rows) => store.append(rows), {
     committed(entries) {
       commits++;
-      const told = new Set<Connection>();
-      for (const { owner, seq } of entries) if (!owner.dead) told.add(owner.commit(seq));
-      for (const connection of told) connection.sendSaved();
+      for (const [room, rows] of countByRoom(entries)) if (!room.dead) tell(room, room.commit(rows));
     },
     failed(entries, error) {
       log.error('room commit', { rows: entries.length, error });
-      for (const owner of new Set(entries.map(({ owner }) => owner))) condemn(owner);
+      for (const room of countByRoom(entries).keys()) condemn(room);
     }
   });
 
+  function tell(room: Room, authors: Set<Connection>): void {
+    for (const author of authors) author.sendSaved();
+    for (const connection of room.connections) connection.retry();
+  }
+
   async function load(name: string): Promise<Room> {
-    const parsed = parseRoom(name);
-    if (!parsed) throw new Error(`${name} is no room.`);
-    if (parsed.kind === 'lobby')
-      return createRoom(name, { updates: [], lastSeq: 0, clients: new Map(), outputs: new Set() });
     // What the log still writes for the one before must be read too.
     if (condemned.delete(name)) await journal.settled();
-    const [stored, clients, task] = await Promise.all([
-      readLog(db, name),
-      clientsOf(db, name),
-      findTask(db, parsed.task)
-    ]);
-    return createRoom(name, { ...stored, clients, outputs: new Set(task?.outputs.map(({ id }) => id)) });
+    return loadRoom(name, await store.load(name));
   }
 
   function slotOf(name: string): Slot {
@@ -131,4 +122,10 @@ export function createOpenRooms({ db }: Services): OpenRooms {
       slots.clear();
     }
   };
+}
+
+function countByRoom(entries: { owner: Room }[]): Map<Room, number> {
+  const counts = new Map<Room, number>();
+  for (const { owner } of entries) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  return counts;
 }

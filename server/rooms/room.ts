@@ -1,9 +1,10 @@
 import * as Y from 'yjs';
-import { faultInShape, newDocument, noteTooLong } from './document.ts';
-import { inspectUpdate, type Inspection } from './inspect.ts';
+import { limits } from '../limits.ts';
+import { checkShape, newDocument } from './document.ts';
+import { inspectUpdate, withoutKnown, type Known } from './inspect.ts';
 import { updateFrame } from './frames.ts';
 import { createPresence, type Presence } from './presence.ts';
-import { malformed, tooLarge } from './refusal.ts';
+import { malformed, notAllowed, Refusal, tooLarge } from './refusal.ts';
 import type { Connection } from './connection.ts';
 
 interface Pending {
@@ -11,7 +12,16 @@ interface Pending {
   update: Uint8Array;
   from: Connection;
   frame: number;
+  /** Frames that say nothing which is not on disk or in line up to here: saved with it, not before. */
+  awaiting: { from: Connection; frame: number }[];
 }
+
+/**
+ * `nothing`: all of it is on disk; `in line`: all of it is on disk or will be with what is pending; `heavy`: it might
+ * take long to apply, and has to be tried elsewhere first.
+ */
+export type Proposed =
+  { verdict: 'new'; seq: number; bytes: Uint8Array } | { verdict: 'nothing' | 'in line' | 'waits' | 'heavy' };
 
 /**
  * One open document. `doc` is what has been committed, and all that anybody is shown; `ahead` has, on top of it, what
@@ -27,15 +37,15 @@ export interface Room {
   /** Whose each client id is. */
   clients: Map<number, string>;
   /** Checks an update and, where it is new, puts it in line: the log row to append. Throws a `Refusal`. */
-  propose(
-    update: Uint8Array,
-    from: Connection,
-    frame: number
-  ): { verdict: Inspection['verdict']; seq?: number };
-  /** The log has the row with this number. */
-  commit(seq: number): Connection;
+  propose(update: Uint8Array, from: Connection, options: { frame: number; tried: boolean }): Proposed;
+  /** The log has that many more rows; the answer is who has to be told. */
+  commit(rows: number): Set<Connection>;
   /** Takes in an update that was committed together with something else; nothing may be pending. */
   adopt(update: Uint8Array, clientId: number, userId: string): void;
+  /** The state vector of what is committed. */
+  vector(): Uint8Array;
+  /** The document with what is pending, to try a heavy update on. */
+  stateAhead(): Uint8Array;
   /** Set while a submission has the room to itself; frames wait meanwhile. */
   reserved: boolean;
   /** True once what is in memory can no longer be trusted; the next visitor loads the room anew. */
@@ -52,34 +62,56 @@ export interface Stored {
   outputs: ReadonlySet<string>;
 }
 
-export function createRoom(name: string, stored: Stored): Room {
-  const doc = newDocument(...stored.updates);
+export async function loadRoom(name: string, stored: Stored): Promise<Room> {
+  const doc = newDocument();
+  const { updates } = stored;
+  for (let at = 0; at < updates.length; at += limits.rooms.rows_loaded_at_once) {
+    if (at > 0) await new Promise((resolve) => setImmediate(resolve));
+    apply(doc, updates.slice(at, at + limits.rooms.rows_loaded_at_once));
+  }
+  return createRoom(name, doc, stored);
+}
+
+function createRoom(name: string, doc: Y.Doc, stored: Stored): Room {
   let ahead = copyOf(doc);
   let pending: Pending[] = [];
+  let vector: Uint8Array | null = null;
   let lastSeq = stored.lastSeq;
+  let structs = structsIn(ahead);
+  let logged = stored.updates.reduce((sum, { length }) => sum + length, 0);
   const { clients, outputs } = stored;
+  const clock = (client: number) => Y.getState(ahead.store, client);
 
-  function check(update: Uint8Array, userId: string): Inspection['verdict'] {
-    const { verdict } = inspectUpdate(update, {
-      clock: (client) => Y.getState(ahead.store, client),
-      mayUse: (client) => clients.get(client) === userId,
-      isDeleted: (client, clock, length) => isDeleted(ahead, client, clock, length)
-    });
-    return verdict;
+  const knownTo = (userId: string): Known => ({
+    clock,
+    mayUse: (client) => clients.get(client) === userId,
+    isDeleted: (client, from, length) => isDeleted(ahead, client, from, length)
+  });
+
+  /** Neighbours merge as they are applied: counted anew only where the sum of what came in is too much. */
+  function structsNow(tooMany: (structs: number) => boolean): number {
+    if (tooMany(structs)) structs = structsIn(ahead);
+    return structs;
+  }
+
+  function checkBudget(update: Uint8Array, parts: number): void {
+    const { structs_max, log_bytes_max } = limits.rooms;
+    const most = structsNow((count) => count + parts > structs_max) + parts;
+    if (most > structs_max || logged + update.length > log_bytes_max)
+      throw tooLarge('This room holds as many edits as it may.');
   }
 
   function tryOut(update: Uint8Array): void {
     try {
       Y.applyUpdate(ahead, update);
-      const fault = faultInShape(ahead, outputs);
-      if (fault) throw malformed(fault);
-      if (noteTooLong(ahead)) throw tooLarge('The note is too long.');
+      checkShape(ahead, outputs);
     } catch (error) {
       // Yjs cannot take an update back; a fresh copy of what stands can.
       ahead.destroy();
       ahead = copyOf(doc);
-      for (const { update } of pending) Y.applyUpdate(ahead, update);
-      throw error instanceof Error && 'code' in error ? error : malformed('The update cannot be applied.');
+      const waiting = pending.map(({ update }) => update);
+      apply(ahead, waiting);
+      throw error instanceof Refusal ? error : malformed('The update cannot be applied.');
     }
   }
 
@@ -93,29 +125,49 @@ export function createRoom(name: string, stored: Stored): Room {
     reserved: false,
     dead: false,
     pending: () => pending.length,
-    propose(update, from, frame) {
-      const verdict = check(update, from.actor.id);
-      if (verdict !== 'new') return { verdict };
-      tryOut(update);
+    vector: () => (vector ??= Y.encodeStateVector(doc)),
+    stateAhead: () => Y.encodeStateAsUpdate(ahead),
+    propose(update, from, { frame, tried }) {
+      const known = knownTo(from.actor.id);
+      const { verdict, parts, repeats } = inspectUpdate(update, known);
+      if (verdict === 'waits') return { verdict };
+      if (verdict === 'nothing') {
+        pending.at(-1)?.awaiting.push({ from, frame });
+        return { verdict: pending.length ? 'in line' : 'nothing' };
+      }
+      // A deletion needs no client id: the check of those does not keep out who may only look.
+      if (!from.mayWrite) throw notAllowed('You may look here, not change.');
+      const isHeavy = (count: number) => parts * (count + parts) > limits.rooms.steps_untried_max;
+      if (!tried && isHeavy(structsNow(isHeavy))) return { verdict: 'heavy' };
+      const bytes = repeats ? withoutKnown(update, known) : update;
+      checkBudget(bytes, parts);
+      tryOut(bytes);
+      structs += parts;
+      logged += bytes.length;
       const seq = ++lastSeq;
-      pending.push({ seq, update, from, frame });
-      return { verdict, seq };
+      pending.push({ seq, update: bytes, from, frame, awaiting: [] });
+      return { verdict, seq, bytes };
     },
-    commit(seq) {
-      const { update, from, frame, seq: expected } = pending.shift()!;
-      if (expected !== seq) throw new Error(`Room ${name} expected row ${expected}, not ${seq}.`);
-      Y.applyUpdate(doc, update);
-      room.seq = seq;
-      broadcast(update, from);
-      from.settle(frame);
-      return from;
+    commit(rows) {
+      const committed = pending.splice(0, rows);
+      const updates = committed.map(({ update }) => update);
+      apply(doc, updates);
+      vector = null;
+      room.seq = committed.at(-1)!.seq;
+      const authors = new Set(committed.map(({ from }) => from));
+      const settled = committed.flatMap((one) => [one, ...one.awaiting]);
+      for (const { from, frame } of settled) from.settle(frame);
+      broadcast(updates, authors.size === 1 ? committed[0]!.from : null);
+      return new Set(settled.map(({ from }) => from));
     },
     adopt(update, clientId, userId) {
       clients.set(clientId, userId);
       Y.applyUpdate(ahead, update);
       Y.applyUpdate(doc, update);
+      vector = null;
+      logged += update.length;
       room.seq = ++lastSeq;
-      broadcast(update, null);
+      broadcast([update], null);
     },
     destroy() {
       room.dead = true;
@@ -126,16 +178,29 @@ export function createRoom(name: string, stored: Stored): Room {
     }
   };
 
-  function broadcast(update: Uint8Array, from: Connection | null): void {
-    if (room.connections.size === (from ? 1 : 0)) return;
-    const frame = updateFrame(update);
-    for (const connection of room.connections) if (connection !== from) connection.send(frame);
+  /** What was committed together goes out as one frame. */
+  function broadcast(updates: Uint8Array[], except: Connection | null): void {
+    if (room.connections.size === (except ? 1 : 0)) return;
+    const frame = updateFrame(updates.length === 1 ? updates[0]! : Y.mergeUpdates(updates));
+    for (const connection of room.connections) if (connection !== except) connection.send(frame);
   }
 
   return room;
 }
 
 const copyOf = (doc: Y.Doc) => newDocument(Y.encodeStateAsUpdate(doc));
+
+function apply(doc: Y.Doc, updates: Uint8Array[]): void {
+  doc.transact(() => {
+    for (const update of updates) Y.applyUpdate(doc, update);
+  });
+}
+
+function structsIn(doc: Y.Doc): number {
+  let count = 0;
+  for (const structs of doc.store.clients.values()) count += structs.length;
+  return count;
+}
 
 function isDeleted(doc: Y.Doc, client: number, clock: number, length: number): boolean {
   const structs = doc.store.clients.get(client);

@@ -86,9 +86,9 @@ export async function openPage(url: string, room: string, token: string, doc = n
     closed: new Promise((resolve) => provider.on('closed', ({ code }) => resolve(code))),
     async saved() {
       for (;;) {
-        const mine = Y.decodeStateVector(Y.encodeStateVector(doc));
-        const behind = [...mine].some(([client, clock]) => (page.savedVector.get(client) ?? 0) < clock);
-        if (page.clientId !== null && provider.synced && !behind && page.savedFrames >= page.sent) return;
+        const id = page.clientId;
+        const behind = id === null || (page.savedVector.get(id) ?? 0) < Y.getState(doc.store, id);
+        if (provider.synced && !behind && page.savedFrames >= page.sent) return;
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
     },

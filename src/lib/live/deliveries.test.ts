@@ -37,6 +37,22 @@ test('a deletion moves no clock and is awaited by its frame', () => {
   expect(deliveries.covers(clocks(4))).toBe(true);
 });
 
+test('an edit for which no frame went out, on a socket that is closing, is not saved until the next sync', () => {
+  const deliveries = open();
+  deliveries.saved(clocks(4), 2);
+  deliveries.edited();
+  expect(deliveries.covers(clocks(4))).toBe(false);
+  deliveries.connected();
+  deliveries.sending(STEP_1);
+  deliveries.sending(STEP_2);
+  deliveries.saved(clocks(4), 2);
+  expect(deliveries.covers(clocks(4))).toBe(true);
+  deliveries.edited();
+  deliveries.sending(UPDATE);
+  deliveries.saved(clocks(4), 3);
+  expect(deliveries.covers(clocks(4))).toBe(true);
+});
+
 test('after a reconnect nothing passes for saved before the server was told all that the page has', () => {
   const deliveries = open();
   deliveries.saved(clocks(4), 2);

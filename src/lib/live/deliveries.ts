@@ -3,6 +3,7 @@ export type Clocks = ReadonlyMap<number, number>;
 
 const SYNC = 0;
 const STEP_2 = 1;
+const UPDATE = 2;
 
 /**
  * What of a page's edits is on disk, as the contract says it: the server's last word covers both every clock of the
@@ -13,6 +14,8 @@ export class Deliveries {
   #sent = 0;
   /** Whether this connection was told all that the page has; before that a silence would pass for "saved". */
   #told = false;
+  /** Edits made since then for which no frame has gone out yet; a deletion moves no clock that would tell. */
+  #untold = 0;
   /** Client ids under which edits were made here, by this page or by one that left some behind. */
   readonly #own = new Set<number>();
   #committed: Clocks = new Map();
@@ -30,11 +33,19 @@ export class Deliveries {
     this.#own.add(client);
   }
 
-  /** A frame goes out. */
+  /** An edit was made here; to be called before its frame goes out. */
+  edited(): void {
+    this.#untold++;
+  }
+
+  /** A frame goes out: the second step of a sync holds all edits, an update the one just made. */
   sending(frame: Uint8Array): void {
     if (frame[0] !== SYNC) return;
     this.#sent++;
-    if (frame[1] === STEP_2) this.#told = true;
+    if (frame[1] === UPDATE && this.#untold > 0) this.#untold--;
+    if (frame[1] !== STEP_2) return;
+    this.#told = true;
+    this.#untold = 0;
   }
 
   /** The server's `saved` message. */
@@ -45,7 +56,7 @@ export class Deliveries {
 
   /** Whether everything that was done here is on disk; `local` is the document's state vector. */
   covers(local: Clocks): boolean {
-    if (!this.#told || this.#frames < this.#sent) return false;
+    if (!this.#told || this.#untold > 0 || this.#frames < this.#sent) return false;
     return [...this.#own].every((client) => (this.#committed.get(client) ?? 0) >= (local.get(client) ?? 0));
   }
 }

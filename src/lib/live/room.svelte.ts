@@ -71,8 +71,10 @@ export class LiveRoom {
       for (const client of Y.parseUpdateMeta(update).to.keys()) this.#deliveries.owns(client);
       Y.applyUpdate(this.doc, update, this.#kept);
     }
+    // Heard before the line hears of the same edit and sends it.
     this.doc.on('update', (update: Uint8Array, origin: unknown) => {
       if (origin === this.#line?.provider || origin === this.#kept) return;
+      this.#deliveries.edited();
       this.#kept?.add(update);
       this.#look();
     });
