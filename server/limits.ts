@@ -68,6 +68,8 @@ export const limits = {
     /** What is said of presence goes out at most ten times a second, and less often to a crowd. */
     presence_interval_ms: 100,
     presence_interval_ms_per_socket: 1,
+    /** What commits in a busy room is told to its pages together; what commits in a quiet one at once. */
+    broadcast_interval_ms: 50,
     /** Updates that refer to edits still on their way, kept per socket until those are here. */
     held_bytes_max: 512 * 1024,
     held_updates_max: 256,

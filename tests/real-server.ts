@@ -18,6 +18,8 @@ export interface RealServer {
   ended(): Promise<void>;
   /** Ends it in order and removes its folder. */
   stop(): Promise<void>;
+  /** Of the process that runs now. */
+  pid(): number;
   /** What it has printed so far. */
   output(): string;
 }
@@ -79,6 +81,7 @@ export async function realServer(options: { bootstrap?: boolean } = {}): Promise
       await end('SIGTERM');
       await rm(dataDir, { recursive: true, force: true });
     },
+    pid: () => child!.pid!,
     output: () => output
   };
 }

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { AWARENESS, close } from '#wire/room.ts';
 import type { Actor } from '../auth/index.ts';
@@ -20,6 +21,8 @@ export interface Connection {
   settle(frame: number): void;
   /** Tells the page what is on disk by now. */
   sendSaved(): void;
+  /** What has committed: others' edits, and what of the page's own is on disk; in one write to the line. */
+  tell(update: Uint8Array | null, saved: boolean): void;
   /** Reads what came while frames had to wait. */
   resume(): void;
   /** Looks once more at updates that waited for others, which may be here now. */
@@ -91,6 +94,12 @@ export function createConnection(
       const [first] = unsettled;
       connection.send(savedFrame(room.vector(), first === undefined ? received : first - 1));
     },
+    tell(update, saved) {
+      line?.cork();
+      if (update) connection.send(update);
+      if (saved) connection.sendSaved();
+      line?.uncork();
+    },
     resume() {
       while (inbox.length && !waits()) guarded(inbox.shift()!);
     },
@@ -105,6 +114,9 @@ export function createConnection(
       socket.close(code, reason);
     }
   };
+
+  /** What ws writes to: its README names it for what ws itself has no call for. */
+  const line = (socket as { _socket?: Writable })._socket;
 
   const waits = () => room.reserved || trying;
 

@@ -14,28 +14,42 @@ export interface Folded {
 /** A document keeps no history of its own: the log has it. */
 export function newDocument(...updates: Uint8Array[]): Y.Doc {
   const doc = new Y.Doc();
+  // Parts are of their kind from the start, so that what an update changes is told of these.
+  for (const [name, { kind }] of Object.entries(PARTS))
+    if (kind === 'map') doc.getMap(name);
+    else doc.getText(name);
   doc.transact(() => {
     for (const update of updates) Y.applyUpdate(doc, update);
   });
   return doc;
 }
 
-/** Throws a `Refusal` for a document about these outputs that is not as `PARTS` says. */
-export function checkShape(doc: Y.Doc, outputs: ReadonlySet<string>): void {
+/** Keys that a transaction touched, by part. */
+export type Changed = ReadonlyMap<unknown, ReadonlySet<string | null>>;
+
+/** Throws a `Refusal` for a document about these outputs that is no more as `PARTS` says after that change. */
+export function checkShape(doc: Y.Doc, outputs: ReadonlySet<string>, changed: Changed): void {
   for (const name of doc.share.keys())
     if (!Object.hasOwn(PARTS, name)) throw malformed('The document has a part that the house does not know.');
   for (const [name, part] of Object.entries(PARTS)) {
-    if (part.kind === 'map') checkMap(doc.getMap(name), part, outputs);
+    if (part.kind === 'map') checkMap(doc.getMap(name), part, outputs, changed);
     else checkText(doc.getText(name), name, part);
   }
 }
 
-function checkMap(map: Y.Map<unknown>, part: Part & { kind: 'map' }, outputs: ReadonlySet<string>): void {
+function checkMap(
+  map: Y.Map<unknown>,
+  part: Part & { kind: 'map' },
+  outputs: ReadonlySet<string>,
+  changed: Changed
+): void {
   if (map._start) throw malformed('A part of the document is of the wrong kind.');
   if (map._map.size > limits.rooms.keys_max) throw tooLarge('A part of the document has too many keys.');
-  for (const key of map._map.keys())
-    if (!part.key(key, outputs)) throw malformed(`The document's ${part.says}`);
-  for (const value of map.values()) if (!part.value(value)) throw malformed(`The document's ${part.says}`);
+  for (const key of changed.get(map) ?? []) {
+    // Only lists and texts have changes without a key.
+    if (key === null || !part.key(key, outputs)) throw malformed(`The document's ${part.says}`);
+    if (map.has(key) && !part.value(map.get(key))) throw malformed(`The document's ${part.says}`);
+  }
 }
 
 function checkText(text: Y.Text, name: string, part: Part & { kind: 'text' }): void {

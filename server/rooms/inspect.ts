@@ -80,14 +80,16 @@ interface Decoded {
   deletions: Deletion[];
 }
 
-function decode(update: Uint8Array): Decoded {
-  let read: decoding.Decoder | undefined;
-  class Watched extends Y.UpdateDecoderV1 {
-    constructor(decoder: decoding.Decoder) {
-      super(decoder);
-      read = decoder;
-    }
+/** Yjs does not say how far it has read. */
+let read: decoding.Decoder | undefined;
+class Watched extends Y.UpdateDecoderV1 {
+  constructor(decoder: decoding.Decoder) {
+    super(decoder);
+    read = decoder;
   }
+}
+
+function decode(update: Uint8Array): Decoded {
   let decoded: ReturnType<typeof Y.decodeUpdateV2>;
   try {
     decoded = Y.decodeUpdateV2(update, Watched as unknown as typeof Y.UpdateDecoderV2);

@@ -1,6 +1,5 @@
 import { limits } from '../limits.ts';
 import { log } from '../net/log.ts';
-import type { Connection } from './connection.ts';
 import { createLog, type Row } from './log.ts';
 import { loadRoom, type Room } from './room.ts';
 import type { RoomStore } from './store.ts';
@@ -41,7 +40,7 @@ export function createOpenRooms(store: RoomStore): OpenRooms {
   const journal = createLog<Row & { owner: Room }>((rows) => store.append(rows), {
     committed(entries) {
       commits++;
-      for (const [room, rows] of countByRoom(entries)) if (!room.dead) tell(room, room.commit(rows));
+      for (const [room, rows] of countByRoom(entries)) if (!room.dead) commit(room, rows);
     },
     failed(entries, error) {
       log.error('room commit', { rows: entries.length, error });
@@ -49,8 +48,8 @@ export function createOpenRooms(store: RoomStore): OpenRooms {
     }
   });
 
-  function tell(room: Room, authors: Set<Connection>): void {
-    for (const author of authors) author.sendSaved();
+  function commit(room: Room, rows: number): void {
+    room.commit(rows);
     for (const connection of room.connections) connection.retry();
   }
 

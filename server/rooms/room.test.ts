@@ -78,12 +78,33 @@ test('what might take long is to be tried elsewhere first, what has been is take
 test('what was committed together reaches the others in one frame, and not who did all of it', async () => {
   const { doc } = logOf(0, () => {});
   const room = await loadRoom('table/x', stored([]));
-  const frames = { ada: 0, bo: 0 };
-  const author = { ...ada, send: () => frames.ada++ } as unknown as Connection;
-  room.connections.add(author).add({ ...ada, send: () => frames.bo++ } as unknown as Connection);
+  const told: [string, boolean, boolean][] = [];
+  const page = (name: string) =>
+    ({
+      ...ada,
+      tell: (update: unknown, saved: boolean) => told.push([name, update !== null, saved])
+    }) as unknown as Connection;
+  const [author, other] = [page('ada'), page('bo')];
+  room.connections.add(author).add(other);
   for (let n = 0; n < 3; n++) room.propose(edit(doc, n), author, untried);
-  expect([...room.commit(3)]).toEqual([author]);
-  expect([frames, room.seq, room.doc.getMap('ranks').get('b')]).toEqual([{ ada: 0, bo: 1 }, 3, 2]);
+  room.commit(3);
+  expect([room.seq, room.doc.getMap('ranks').get('b')]).toEqual([3, 2]);
+  expect(told.splice(0)).toEqual([
+    ['ada', false, true],
+    ['bo', true, false]
+  ]);
+  // Right after that it waits a moment for more.
+  for (const [n, from] of [author, other, author].entries()) {
+    room.propose(edit(doc, 10 + n), from, untried);
+    room.commit(1);
+  }
+  expect(told).toEqual([]);
+  await expect
+    .poll(() => told)
+    .toEqual([
+      ['ada', true, true],
+      ['bo', true, true]
+    ]);
   room.destroy();
 });
 
@@ -99,8 +120,20 @@ test('a deletion that is still in line, sent again by a page that came back, is 
   expect(room.propose(deletion, gone, untried).verdict).toBe('new');
   expect(room.propose(deletion, back, untried).verdict).toBe('in line');
   expect(settled).toEqual([]);
-  expect([...room.commit(1)]).toEqual([gone, back]);
+  room.commit(1);
   expect(settled).toEqual(['gone', 'back']);
   expect(room.propose(deletion, back, untried).verdict).toBe('nothing');
+  room.destroy();
+});
+
+test('what somebody did who left before it committed reaches the one who is there', async () => {
+  const { doc } = logOf(0, () => {});
+  const room = await loadRoom('table/x', stored([]));
+  let told = 0;
+  const author = { ...ada } as unknown as Connection;
+  room.connections.add({ ...ada, tell: (update: unknown) => update && told++ } as unknown as Connection);
+  room.propose(edit(doc, 1), author, untried);
+  room.commit(1);
+  expect(told).toBe(1);
   room.destroy();
 });

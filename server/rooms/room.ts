@@ -1,8 +1,8 @@
 import * as Y from 'yjs';
 import { limits } from '../limits.ts';
-import { checkShape, newDocument } from './document.ts';
+import { checkShape, newDocument, type Changed } from './document.ts';
 import { inspectUpdate, withoutKnown, type Known } from './inspect.ts';
-import { updateFrame } from './frames.ts';
+import { createOutgoing } from './outgoing.ts';
 import { createPresence, type Presence } from './presence.ts';
 import { malformed, notAllowed, Refusal, tooLarge } from './refusal.ts';
 import type { Connection } from './connection.ts';
@@ -38,8 +38,8 @@ export interface Room {
   clients: Map<number, string>;
   /** Checks an update and, where it is new, puts it in line: the log row to append. Throws a `Refusal`. */
   propose(update: Uint8Array, from: Connection, options: { frame: number; tried: boolean }): Proposed;
-  /** The log has that many more rows; the answer is who has to be told. */
-  commit(rows: number): Set<Connection>;
+  /** The log has that many more rows: they are told to whom they concern. */
+  commit(rows: number): void;
   /** Takes in an update that was committed together with something else; nothing may be pending. */
   adopt(update: Uint8Array, clientId: number, userId: string): void;
   /** The state vector of what is committed. */
@@ -103,8 +103,7 @@ function createRoom(name: string, doc: Y.Doc, stored: Stored): Room {
 
   function tryOut(update: Uint8Array): void {
     try {
-      Y.applyUpdate(ahead, update);
-      checkShape(ahead, outputs);
+      checkShape(ahead, outputs, changedBy(ahead, update));
     } catch (error) {
       // Yjs cannot take an update back; a fresh copy of what stands can.
       ahead.destroy();
@@ -115,12 +114,15 @@ function createRoom(name: string, doc: Y.Doc, stored: Stored): Room {
     }
   }
 
+  const connections = new Set<Connection>();
+  const outgoing = createOutgoing(connections);
+
   const room: Room = {
     name,
     doc,
     clients,
     seq: lastSeq,
-    connections: new Set(),
+    connections,
     presence: createPresence(),
     reserved: false,
     dead: false,
@@ -150,15 +152,18 @@ function createRoom(name: string, doc: Y.Doc, stored: Stored): Room {
     },
     commit(rows) {
       const committed = pending.splice(0, rows);
-      const updates = committed.map(({ update }) => update);
-      apply(doc, updates);
+      apply(
+        doc,
+        committed.map(({ update }) => update)
+      );
       vector = null;
       room.seq = committed.at(-1)!.seq;
-      const authors = new Set(committed.map(({ from }) => from));
       const settled = committed.flatMap((one) => [one, ...one.awaiting]);
       for (const { from, frame } of settled) from.settle(frame);
-      broadcast(updates, authors.size === 1 ? committed[0]!.from : null);
-      return new Set(settled.map(({ from }) => from));
+      outgoing.tell(
+        committed,
+        settled.map(({ from }) => from)
+      );
     },
     adopt(update, clientId, userId) {
       clients.set(clientId, userId);
@@ -167,25 +172,27 @@ function createRoom(name: string, doc: Y.Doc, stored: Stored): Room {
       vector = null;
       logged += update.length;
       room.seq = ++lastSeq;
-      broadcast([update], null);
+      outgoing.tell([{ update, from: null }], []);
     },
     destroy() {
       room.dead = true;
       room.presence.destroy();
+      outgoing.destroy();
       pending = [];
       doc.destroy();
       ahead.destroy();
     }
   };
 
-  /** What was committed together goes out as one frame. */
-  function broadcast(updates: Uint8Array[], except: Connection | null): void {
-    if (room.connections.size === (except ? 1 : 0)) return;
-    const frame = updateFrame(updates.length === 1 ? updates[0]! : Y.mergeUpdates(updates));
-    for (const connection of room.connections) if (connection !== except) connection.send(frame);
-  }
-
   return room;
+}
+
+/** Applies an update; which keys of which parts it touched. */
+function changedBy(doc: Y.Doc, update: Uint8Array): Changed {
+  let changed: Changed = new Map();
+  doc.once('afterTransaction', (transaction: Y.Transaction) => (changed = transaction.changed));
+  Y.applyUpdate(doc, update);
+  return changed;
 }
 
 const copyOf = (doc: Y.Doc) => newDocument(Y.encodeStateAsUpdate(doc));
