@@ -1,11 +1,11 @@
 import { and, asc, eq, gt } from 'drizzle-orm';
 import { listOf } from '#wire/list.ts';
-import { SkipTask, Task, TaskQuery } from '#wire/task.ts';
+import { NextQuery, SkipTask, Task, TaskQuery } from '#wire/task.ts';
 import { projectById } from '../auth/index.ts';
 import type { Queryable } from '../db/index.ts';
 import { notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
-import { leaseNext, skip } from './leases.ts';
+import { giveBack, leaseNext, skip } from './leases.ts';
 import { listTasks, readTask, type Reader } from './read.ts';
 import { isInBrowser } from './shown.ts';
 import { task } from './tables.ts';
@@ -51,11 +51,15 @@ const next: Route = {
   path: '/projects/{project}/tasks/next',
   summary: "Leases the caller's next task; 204 where nothing is left",
   access: { who: 'member', action: 'task.judge', object: 'project' },
+  query: NextQuery,
   answers: { 200: Task, 204: null },
   async handle(call) {
     const { db } = call.services;
+    const { after } = call.query;
     const project = await projectById(db, call.project.id);
-    const id = await db.transaction((tx) => leaseNext(tx, project!.id, call.actor.id, project!.overlap));
+    const id = await db.transaction((tx) =>
+      leaseNext(tx, project!.id, call.actor.id, project!.overlap, after)
+    );
     if (!id) return new Response(null, { status: 204 });
     return json(200, await readTask(db, id, readerOf(call)));
   }
@@ -70,6 +74,18 @@ const skipRoute: Route = {
   answers: { 204: null },
   async handle({ services, params, actor, body }) {
     await skip(services.db, params.task!, actor.id, body.reason ?? null);
+    return new Response(null, { status: 204 });
+  }
+};
+
+const giveBackRoute: Route = {
+  method: 'DELETE',
+  path: '/tasks/{task}/lease',
+  summary: 'Gives back a task that the caller was handed and has not judged, as if they never had it',
+  access: { who: 'member', action: 'task.judge', object: 'task' },
+  answers: { 204: null },
+  async handle({ services, params, actor }) {
+    await giveBack(services.db, params.task!, actor.id);
     return new Response(null, { status: 204 });
   }
 };
@@ -98,7 +114,7 @@ export async function* eachTask(
 }
 
 export const api: RoomApi = {
-  routes: [list, next, read, skipRoute],
+  routes: [list, next, read, skipRoute, giveBackRoute],
   locate: {
     task: async ({ db }, id) => {
       const [row] = await db.select({ projectId: task.projectId }).from(task).where(eq(task.id, id));

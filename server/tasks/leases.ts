@@ -5,20 +5,22 @@ import { lease, task } from './tables.ts';
 
 /**
  * The caller's next task, leased to them: the one they hold, else the first by number that still lacks raters when
- * those who hold it are counted, tasks they skipped last; null where nothing is left.
+ * those who hold it are counted, tasks they skipped last; null where nothing is left. `after`: the task that they are
+ * still at, which is not the next.
  */
 export async function leaseNext(
   tx: Queryable,
   projectId: string,
   userId: string,
-  overlap: number
+  overlap: number,
+  after: string | null = null
 ): Promise<string | null> {
   // Two callers at once would both see a place that only one may have.
   await tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'lease/' + projectId}))`);
   const found = await tx.execute<{ id: string }>(sql`
     select t.id from task t
     left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
-    where ${lacksRaters(projectId, userId, overlap)}
+    where ${lacksRaters(projectId, userId, overlap)} and t.id is distinct from ${after}
     order by (mine.task_id is not null and not mine.skipped and mine.expires_at > now()) desc,
       coalesce(mine.skipped, false), case when mine.skipped then mine.updated_at end, t.number
     limit 1`);
@@ -75,6 +77,12 @@ export async function countLeft(
     left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
     where ${lacksRaters(projectId, userId, overlap)}`);
   return found.rows[0]!.left;
+}
+
+/** Gives back a task that this person was handed and has not judged, as if they never had it. */
+export async function giveBack(tx: Queryable, taskId: string, userId: string): Promise<void> {
+  const unjudged = and(eq(lease.version, 0), eq(lease.skipped, false));
+  await tx.delete(lease).where(and(eq(lease.taskId, taskId), eq(lease.userId, userId), unjudged));
 }
 
 /** Gives a task back; it comes to this person again when nothing else is left. */

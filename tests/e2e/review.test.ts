@@ -66,6 +66,12 @@ async function passOn(page: Page, act: () => Promise<void>): Promise<void> {
   await saved(page);
 }
 
+/** The next task is there before the server has this one: waits for its word too. */
+async function submitOn(page: Page, { number }: Task): Promise<void> {
+  await passOn(page, () => press(page, 'Control+Enter'));
+  await page.getByText(`Task ${number} is submitted.`).waitFor();
+}
+
 const tap = (page: Page, letter: string, place: number) =>
   page
     .getByRole('group', { name: `Place of output ${letter}` })
@@ -169,7 +175,7 @@ test('all bad and cannot judge are verdicts of their own; a skipped task comes b
   await open(bo, second);
   await page.getByText('Place at least one output.').waitFor();
   await press(page, '1', '2');
-  await passOn(page, () => press(page, 'Control+Enter'));
+  await submitOn(page, second);
   const versions = await rankingsOf(bo, second);
   expect(versions.map(({ version, verdict }) => [version, verdict])).toEqual([
     [1, 'cannot_judge'],
@@ -191,7 +197,7 @@ test('criteria and the comment go with the ranking, and typing in it moves no ca
   await page.getByRole('heading', { level: 1 }).click();
   await press(page, '3', '1');
   await page.getByLabel('Comment').focus();
-  await passOn(page, () => press(page, 'Control+Enter'));
+  await submitOn(page, task);
   const [ranking] = await rankingsOf(bo, task);
   const [a, b] = task.outputs.map(({ id }) => id);
   expect(ranking).toMatchObject({ tiers: [[b], [a]], comment: '2 of 4 name the side; x marks the other s.' });
@@ -254,7 +260,7 @@ test('a task that has its rankings says so to a third person, who may look', asy
   await invite(demo, cy, 'reviewer');
   const task = await taskOf(demo, 1);
   const page = await open(ada, task);
-  await passOn(page, () => press(page, 'Control+Enter'));
+  await submitOn(page, task);
   await open(cy, task);
   await cy.page.getByText('This task has its 2 rankings.').waitFor();
   await press(cy.page, '1');
@@ -302,7 +308,7 @@ test('a submission is taken back from the next task, and stands as it was left',
   const page = await open(ada, task);
   await press(page, '2', '1');
   const left = await rows(page);
-  await passOn(page, () => press(page, 'Control+Enter'));
+  await submitOn(page, task);
   expect(await rankingsOf(ada, task)).toMatchObject([{ verdict: 'ranked', version: 1 }]);
   await page.getByRole('button', { name: 'Undo', exact: true }).last().click();
   await page.waitForURL(`**/${task.id}`);
@@ -310,8 +316,43 @@ test('a submission is taken back from the next task, and stands as it was left',
   await saved(page);
   expect(await rows(page)).toEqual(left);
   expect((await rankingsOf(ada, task)).at(-1)).toMatchObject({ verdict: 'withdrawn', undoes: 1 });
-  await passOn(page, () => press(page, 'Control+Enter'));
+  await submitOn(page, task);
   expect((await rankingsOf(ada, task)).at(-1)).toMatchObject({ verdict: 'ranked', version: 3 });
+});
+
+test('who does not want to be carried on stays with the submitted task, and goes on by N', async () => {
+  const task = await taskOf(demo, 7);
+  const page = await open(ada, task);
+  await press(page, 'a');
+  await page.getByText('A submitted task stays on screen').waitFor();
+  await press(page, '1', '2', 'Control+Enter');
+  await page.getByText('Task 7 is submitted.').waitFor();
+  await page.getByRole('button', { name: 'Submit again' }).waitFor();
+  expect(page.url()).toContain(task.id);
+  expect(await rankingsOf(ada, task)).toMatchObject([{ version: 1 }]);
+  await passOn(page, () => press(page, 'n'));
+  await press(page, 'a');
+  await page.getByText('The next task comes as soon as').waitFor();
+});
+
+test('a submission that is refused while the next task is on screen says so, and leads back to what was done', async () => {
+  const task = await taskOf(demo, 8);
+  const page = await open(ada, task);
+  await press(page, '2', '1');
+  await saved(page);
+  const left = await rows(page);
+  // The next task has to be there for the page not to wait.
+  await page.waitForTimeout(1_000);
+  await page.route(`**/tasks/${task.id}/ranking`, (route) => route.abort());
+  await passOn(page, () => press(page, 'Control+Enter'));
+  await page.getByText('Task 8 is not submitted.').waitFor();
+  await page.unroute(`**/tasks/${task.id}/ranking`);
+  await page.getByRole('button', { name: 'Go back to it' }).click();
+  await page.waitForURL(`**/${task.id}`);
+  await saved(page);
+  expect(await rows(page)).toEqual(left);
+  expect(await rankingsOf(ada, task)).toEqual([]);
+  await submitOn(page, task);
 });
 
 test('in a blind project two people read the outputs in opposite orders, and mean the same by a letter', async () => {

@@ -36,6 +36,38 @@ test('space at the end or between words is no difference', () => {
 });
 
 test('very long texts are left unmarked', () => {
-  const [left] = differences('x '.repeat(2_001), 'y');
-  expect(left).toEqual([{ text: 'x '.repeat(2_001), differs: false }]);
+  const [left] = differences('x '.repeat(10_001), 'y');
+  expect(left).toEqual([{ text: 'x '.repeat(10_001), differs: false }]);
+});
+
+test('what stays unmarked is a longest common subsequence, whatever the lengths', () => {
+  const lengthOf = (a: string[], b: string[]) => {
+    let row = new Array<number>(b.length + 1).fill(0);
+    for (const word of a) {
+      const next = [0];
+      for (const [j, other] of b.entries())
+        next.push(word === other ? row[j]! + 1 : Math.max(next[j]!, row[j + 1]!));
+      row = next;
+    }
+    return row.at(-1)!;
+  };
+  let seed = 1;
+  const random = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below;
+  const text = (length: number) => Array.from({ length }, () => 'abcdefg'[random(7)]!);
+  for (const [m, n] of [
+    [0, 5],
+    [5, 0],
+    [31, 33],
+    [32, 32],
+    [64, 65],
+    [97, 200],
+    [300, 1]
+  ] as const) {
+    const [a, b] = [text(m), text(n)];
+    const kept = differences(a.join(' '), b.join(' ')).map((pieces) =>
+      pieces.flatMap(({ text, differs }) => (differs ? [] : text.split(/\s+/).filter(Boolean)))
+    );
+    expect(kept[0]).toEqual(kept[1]);
+    expect(kept[0]!.length).toBe(lengthOf(a, b));
+  }
 });

@@ -3,8 +3,8 @@ export interface Piece {
   differs: boolean;
 }
 
-/** Beyond this the table of the comparison would hold up the page; then nothing is marked. */
-const WORDS_MAX = 2_000;
+/** Beyond this the comparison would hold up the page; then nothing is marked. */
+const WORDS_MAX = 10_000;
 
 /** Which words of each text the other has not, in order: the longest common subsequence stays unmarked. */
 export function differences(a: string, b: string): [Piece[], Piece[]] {
@@ -18,24 +18,58 @@ export function differences(a: string, b: string): [Piece[], Piece[]] {
 /** A word with the space before it, so that the pieces put together are the text. */
 const words = (text: string) => text.match(/\s*\S+|\s+$/g) ?? [];
 
+/**
+ * Which words of each side stand in a longest common subsequence, in bits: for every word of the right side a row with a
+ * zero where a word of the left side makes the subsequence longer (Hyyrö 2004, "Bit-parallel LCS-length computation
+ * revisited"), then back through the rows. Time and space are the product of the lengths over 32.
+ */
 function matched(left: string[], right: string[]): [Set<number>, Set<number>] {
-  const width = right.length + 1;
-  const lengths = new Uint16Array((left.length + 1) * width);
-  const same = (i: number, j: number) => left[i]!.trim() === right[j]!.trim();
-  for (let i = left.length - 1; i >= 0; i--)
-    for (let j = right.length - 1; j >= 0; j--)
-      lengths[i * width + j] = same(i, j)
-        ? lengths[(i + 1) * width + j + 1]! + 1
-        : Math.max(lengths[(i + 1) * width + j]!, lengths[i * width + j + 1]!);
+  const width = Math.ceil(left.length / BITS);
+  const rows = new Uint32Array((right.length + 1) * width).fill(0xffffffff, 0, width);
+  const places = placesOf(left, width);
+  for (const [j, word] of right.entries())
+    nextRow(
+      rows.subarray(j * width, (j + 1) * width),
+      places.get(word.trim()),
+      rows.subarray((j + 1) * width)
+    );
+  const isLevel = (i: number, j: number) => ((rows[j * width + (i >>> 5)]! >>> (i & 31)) & 1) === 1;
   const kept: [Set<number>, Set<number>] = [new Set(), new Set()];
-  for (let i = 0, j = 0; i < left.length && j < right.length;) {
-    if (same(i, j)) {
-      kept[0].add(i++);
-      kept[1].add(j++);
-    } else if (lengths[(i + 1) * width + j]! >= lengths[i * width + j + 1]!) i++;
-    else j++;
+  for (let i = left.length, j = right.length; i > 0 && j > 0;) {
+    if (isLevel(i - 1, j)) i--;
+    else if (!isLevel(i - 1, j - 1)) j--;
+    else {
+      kept[0].add(--i);
+      kept[1].add(--j);
+    }
   }
   return kept;
+}
+
+const BITS = 32;
+
+/** For each word, a bit for every place where it stands. */
+function placesOf(all: string[], width: number): Map<string, Uint32Array> {
+  const places = new Map<string, Uint32Array>();
+  for (const [i, text] of all.entries()) {
+    const word = text.trim();
+    const bits = places.get(word) ?? new Uint32Array(width);
+    bits[i >>> 5]! |= 1 << (i & 31);
+    places.set(word, bits);
+  }
+  return places;
+}
+
+/** `(row + (row & places)) | (row & ~places)`, as one number of many words. */
+function nextRow(row: Uint32Array, places: Uint32Array | undefined, next: Uint32Array): void {
+  if (!places) return next.set(row);
+  let carry = 0;
+  for (const [at, bits] of row.entries()) {
+    const met = (bits & places[at]!) >>> 0;
+    const sum = bits + met + carry;
+    carry = sum > 0xffffffff ? 1 : 0;
+    next[at] = sum | (bits & ~places[at]!);
+  }
 }
 
 function join(all: string[], kept: Set<number>): Piece[] {

@@ -16,6 +16,8 @@ export const hints = (): HintGroup => ({
     { keys: 'Ctrl ↵', does: m.review_keys_submit() },
     { keys: 'S', does: m.review_keys_skip() },
     { keys: 'X', does: m.review_keys_all_bad() },
-    { keys: 'C', does: m.review_keys_cannot_judge() }
+    { keys: 'C', does: m.review_keys_cannot_judge() },
+    { keys: 'N', does: m.review_keys_next() },
+    { keys: 'A', does: m.review_keys_advance() }
   ]
 });

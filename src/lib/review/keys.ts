@@ -14,6 +14,8 @@ export interface Commands {
   skip(): void;
   allBad(): void;
   cannotJudge(): void;
+  next(): void;
+  advance(): void;
 }
 
 /** What a key means on the review page; null where it means nothing there. */
@@ -44,5 +46,7 @@ const byKey: Record<string, (on: Commands) => void> = {
   v: (on) => on.mark(),
   s: (on) => on.skip(),
   x: (on) => on.allBad(),
-  c: (on) => on.cannotJudge()
+  c: (on) => on.cannotJudge(),
+  n: (on) => on.next(),
+  a: (on) => on.advance()
 };

@@ -58,10 +58,38 @@ export class Session {
   /** The task has its rankings, and none of them is this person's. */
   full = $derived.by(() => this.task.rankings >= this.project.review.overlap && this.task.my_version === 0);
 
+  readonly #entered = new Map<LiveRoom, () => void>();
+
+  /** Nothing here waits for this person: they have judged the task, or it has its rankings. */
+  behind = $derived.by(() => this.full || this.task.my_version > 0);
+
   /** Enters the rooms; the answer leaves them. */
   open(): () => void {
-    const leave = this.rooms.map((room) => room.open());
-    return () => leave.forEach((one) => one());
+    for (const room of this.rooms) this.#enter(room);
+    return () => this.leave();
+  }
+
+  /** Enters the person's own room ahead of time: what they do in their first moment here counts. Others do not see it. */
+  warm(): void {
+    if (this.mine) this.#enter(this.mine.room);
+  }
+
+  #enter(room: LiveRoom): void {
+    this.#leaving = false;
+    if (!this.#entered.has(room)) this.#entered.set(room, room.open());
+  }
+
+  /** Leaves the rooms once what is on its way has arrived. */
+  leave(): void {
+    if (this.busy) this.#leaving = true;
+    else this.#leaveNow();
+  }
+
+  #leaving = false;
+
+  #leaveNow(): void {
+    for (const leave of this.#entered.values()) leave();
+    this.#entered.clear();
   }
 
   textOf(output: string): string {
@@ -136,6 +164,7 @@ export class Session {
       return false;
     } finally {
       this.busy = false;
+      if (this.#leaving) this.#leaveNow();
     }
   }
 }

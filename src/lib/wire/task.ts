@@ -36,4 +36,7 @@ export const TaskQuery = PageQuery.extend({
   q: z.string().trim().min(1).max(200).optional()
 });
 
+/** `after`: a task that the caller is still at; the one after it is leased. */
+export const NextQuery = z.strictObject({ after: z.string().max(64).optional() });
+
 export const SkipTask = z.strictObject({ reason: z.string().max(2_000).optional() });

@@ -1,0 +1,80 @@
+import { preloadData } from '$app/navigation';
+import { call } from '$lib/ui/api.ts';
+import type { Me } from '$lib/wire/me';
+import type { Project } from '$lib/wire/project';
+import type { Task } from '$lib/wire/task';
+import { Session } from './session.svelte.ts';
+
+/** Held back longer than this, a task may have gone to somebody else; well below the server's lease. */
+const FRESH_MS = 10 * 60_000;
+
+interface Prepared {
+  task: string;
+  project: string;
+  session: Session;
+  at: number;
+}
+
+/**
+ * The task after the one on screen: handed out, read, its room open and its page loaded before anybody asks for it, so
+ * that it is there in the moment in which this one is submitted. Given back where the person goes elsewhere.
+ */
+class Upcoming {
+  #prepared: Prepared | null = null;
+  #preparing: string | null = null;
+
+  /** Gets the task after `current` ready; does nothing where that is done or under way. */
+  async prepare(project: Project, me: Me, current: string): Promise<void> {
+    if (this.#preparing !== null || (this.#isFresh(project.id) && this.#prepared!.task !== current)) return;
+    this.release();
+    this.#preparing = current;
+    try {
+      const path = `/projects/${project.id}/tasks/next`;
+      const task = await call<Task | null>(fetch, path, { method: 'POST', query: { after: current } });
+      if (!task) return;
+      if (this.#preparing !== current) return giveBack(task.id);
+      const session = new Session(task, project, me);
+      this.#prepared = { task: task.id, project: project.id, session, at: Date.now() };
+      session.warm();
+      await preloadData(`/projects/${project.id}/review/${task.id}`);
+    } catch {
+      // It comes later then, by the ordinary way.
+    } finally {
+      if (this.#preparing === current) this.#preparing = null;
+    }
+  }
+
+  #isFresh(project: string): boolean {
+    return this.#prepared?.project === project && Date.now() - this.#prepared.at < FRESH_MS;
+  }
+
+  /** The page of the task that is ready; null where none is. */
+  page(project: string): string | null {
+    return this.#isFresh(project) ? `/projects/${project}/review/${this.#prepared!.task}` : null;
+  }
+
+  /** Hands the task over to its page; null where another one is ready, or none. */
+  take(task: string): Session | null {
+    if (this.#prepared?.task !== task) return null;
+    const { session } = this.#prepared;
+    this.#prepared = null;
+    return session;
+  }
+
+  /** Nobody will look at it: somebody else may have it. */
+  release(): void {
+    const prepared = this.#prepared;
+    this.#prepared = null;
+    this.#preparing = null;
+    if (!prepared) return;
+    prepared.session.leave();
+    giveBack(prepared.task);
+  }
+}
+
+/** Also from a page that is being closed. */
+function giveBack(task: string): void {
+  void fetch(`/api/v1/tasks/${task}/lease`, { method: 'DELETE', keepalive: true }).catch(() => {});
+}
+
+export const upcoming = new Upcoming();
