@@ -58,7 +58,7 @@ export class Session {
   /** The task has its rankings, and none of them is this person's. */
   full = $derived.by(() => this.task.rankings >= this.project.review.overlap && this.task.my_version === 0);
 
-  readonly #entered = new Map<LiveRoom, () => void>();
+  #entered: { room: LiveRoom; leave: () => void }[] = [];
 
   /** Nothing here waits for this person: they have judged the task, or it has its rankings. */
   behind = $derived.by(() => this.full || this.task.my_version > 0);
@@ -76,7 +76,7 @@ export class Session {
 
   #enter(room: LiveRoom): void {
     this.#leaving = false;
-    if (!this.#entered.has(room)) this.#entered.set(room, room.open());
+    if (!this.#entered.some((one) => one.room === room)) this.#entered.push({ room, leave: room.open() });
   }
 
   /** Leaves the rooms once what is on its way has arrived. */
@@ -88,8 +88,7 @@ export class Session {
   #leaving = false;
 
   #leaveNow(): void {
-    for (const leave of this.#entered.values()) leave();
-    this.#entered.clear();
+    for (const { leave } of this.#entered.splice(0)) leave();
   }
 
   textOf(output: string): string {
