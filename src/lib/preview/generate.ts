@@ -1,7 +1,8 @@
+import { randomFrom } from '../domain/random.ts';
 import type { Text } from '../text/index.ts';
 import type { Decoder } from './decoder.ts';
 import type { Ended, Ending, Side } from './protocol.ts';
-import { pick, randomFrom, type Sampling } from './sampler.ts';
+import { pick, type Sampling } from './sampler.ts';
 
 /** A prompt is read in pieces: attention over a long one at once would need memory by its square. */
 const PROMPT_PIECE_TOKENS = 256;

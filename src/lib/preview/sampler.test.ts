@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { pick, randomFrom, type Sampling } from './sampler.ts';
+import { randomFrom } from '../domain/random.ts';
+import { pick, type Sampling } from './sampler.ts';
 
 const plain: Sampling = { temperature: 1, top_p: 1, top_k: 0, seed: 1 };
 const log = (...shares: number[]) => Float32Array.from(shares, Math.log);

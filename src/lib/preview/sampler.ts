@@ -45,14 +45,3 @@ function nucleus(weights: number[], top_p: number): number {
 }
 
 const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
-
-/** mulberry32: small, seeded, the same in every browser. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
