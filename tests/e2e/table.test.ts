@@ -106,6 +106,13 @@ function overhear({ page }: Person): string[] {
   return frames;
 }
 
+/** How many pixels of the open page's name the bar of the project's pages hides. */
+const openTabCut = (page: Page) =>
+  page.locator('nav [aria-current]').evaluate((open) => {
+    const [name, bar] = [open.getBoundingClientRect(), open.closest('nav')!.getBoundingClientRect()];
+    return Math.max(bar.left - name.left, name.right - bar.right);
+  });
+
 test('while votes come in, the table is shut, on the page and on the wire', async () => {
   const frames = overhear(bo!);
   await vote(ada!, 'ADCB');
@@ -154,6 +161,9 @@ test('rankings stand side by side, one row for each reviewer, and where they cro
   await page.getByText('2 of 3 place A first.').waitFor();
   await page.getByText('A before D for 2, after it for 1.').waitFor();
   await page.getByText('D before C for 2, after it for 1.').waitFor();
+  await page
+    .getByText('Kendall’s W 0.78 (1: one and the same order); two reviewers on average: τ 0.56')
+    .waitFor();
   // Ada over Bo: A and D cross. Bo over Cy: A, C and D do.
   await expect.poll(() => page.locator('path.crosses').count()).toBe(5);
 });
@@ -258,6 +268,7 @@ test('the table holds in light and dark, on a phone, and for those who do not se
       await settled(page);
       expect(await barriers(page), `${scheme} ${width}`).toEqual([]);
       expect(await overhang(page), `${scheme} ${width}`).toBeLessThanOrEqual(0);
+      expect(await openTabCut(page), `${scheme} ${width}`).toBeLessThanOrEqual(0);
       await picture(page, `table-${scheme}-${width}`);
     }
   }
