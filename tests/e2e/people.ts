@@ -17,7 +17,7 @@ export interface Person {
   origin: string;
   context: BrowserContext;
   page: Page;
-  /** What the page's console said went wrong, but for a server that was killed on purpose. */
+  /** What the page's console said went wrong, but for a server that was killed, or a network that was cut, on purpose. */
   complaints: string[];
 }
 
@@ -54,7 +54,7 @@ export async function person(browser: Browser, origin: string, name: string): Pr
     const text = message.text();
     if (
       message.type() === 'error' &&
-      !/ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|WebSocket connection to/.test(text)
+      !/ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|ERR_INCOMPLETE_CHUNKED|WebSocket connection to/.test(text)
     )
       complaints.push(text);
   });

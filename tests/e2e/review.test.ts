@@ -320,6 +320,31 @@ test('a submission is taken back from the next task, and stands as it was left',
   expect((await rankingsOf(ada, task)).at(-1)).toMatchObject({ verdict: 'ranked', version: 3 });
 });
 
+test('who takes a submission back while the next task is looked for is not led in a circle', async () => {
+  const task = await taskOf(demo, 9);
+  const page = await open(ada, task);
+  await press(page, '2', '1');
+  await page.waitForTimeout(1_000);
+  let letGo = () => {};
+  const held = new Promise<void>((resolve) => (letGo = resolve));
+  // The server gets the question only after the undo: its answer is the task that is on screen again by then.
+  await page.route('**/tasks/next?after=*', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await submitOn(page, task);
+  await page.waitForTimeout(500);
+  await page.getByRole('button', { name: 'Undo', exact: true }).last().click();
+  await page.waitForURL(`**/${task.id}`);
+  await saved(page);
+  const answered = page.waitForResponse('**/tasks/next?after=*');
+  letGo();
+  await answered;
+  await page.unroute('**/tasks/next?after=*');
+  await page.waitForTimeout(300);
+  await submitOn(page, task);
+});
+
 test('who does not want to be carried on stays with the submitted task, and goes on by N', async () => {
   const task = await taskOf(demo, 7);
   const page = await open(ada, task);

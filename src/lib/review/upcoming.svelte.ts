@@ -21,40 +21,55 @@ interface Prepared {
  */
 class Upcoming {
   #prepared: Prepared | null = null;
-  #preparing: string | null = null;
+  /** The task on screen; it is never the one that comes after. */
+  #current: string | null = null;
+  #isPreparing = false;
 
   /** Gets the task after `current` ready; does nothing where that is done or under way. */
   async prepare(project: Project, me: Me, current: string): Promise<void> {
-    if (this.#preparing !== null || (this.#isFresh(project.id) && this.#prepared!.task !== current)) return;
-    this.release();
-    this.#preparing = current;
+    this.#current = current;
+    if (this.#isPreparing) return;
+    this.#isPreparing = true;
     try {
-      const path = `/projects/${project.id}/tasks/next`;
-      const task = await call<Task | null>(fetch, path, { method: 'POST', query: { after: current } });
-      if (!task) return;
-      if (this.#preparing !== current) return giveBack(task.id);
-      const session = new Session(task, project, me);
-      this.#prepared = { task: task.id, project: project.id, session, at: Date.now() };
-      session.warm();
-      await preloadData(`/projects/${project.id}/review/${task.id}`);
+      // Who went to another task meanwhile needs what comes after that one.
+      let after: string;
+      do {
+        after = this.#current;
+        if (!this.#isReady(project.id)) await this.#read(project, me, after);
+      } while (this.#current !== null && this.#current !== after);
     } catch {
       // It comes later then, by the ordinary way.
     } finally {
-      if (this.#preparing === current) this.#preparing = null;
+      this.#isPreparing = false;
     }
   }
 
-  #isFresh(project: string): boolean {
-    return this.#prepared?.project === project && Date.now() - this.#prepared.at < FRESH_MS;
+  async #read(project: Project, me: Me, after: string): Promise<void> {
+    this.#drop();
+    const path = `/projects/${project.id}/tasks/next`;
+    const task = await call<Task | null>(fetch, path, { method: 'POST', query: { after } });
+    if (!task || task.id === this.#current) return;
+    if (this.#current === null) return giveBack(task.id);
+    const session = new Session(task, project, me);
+    this.#prepared = { task: task.id, project: project.id, session, at: Date.now() };
+    session.warm();
+    await preloadData(`/projects/${project.id}/review/${task.id}`);
+  }
+
+  #isReady(project: string): boolean {
+    const prepared = this.#prepared;
+    if (prepared?.project !== project || prepared.task === this.#current) return false;
+    return Date.now() - prepared.at < FRESH_MS;
   }
 
   /** The page of the task that is ready; null where none is. */
   page(project: string): string | null {
-    return this.#isFresh(project) ? `/projects/${project}/review/${this.#prepared!.task}` : null;
+    return this.#isReady(project) ? `/projects/${project}/review/${this.#prepared!.task}` : null;
   }
 
-  /** Hands the task over to its page; null where another one is ready, or none. */
+  /** Puts a task on screen: answers what is ready of it; null where another one is ready, or none. */
   take(task: string): Session | null {
+    this.#current = task;
     if (this.#prepared?.task !== task) return null;
     const { session } = this.#prepared;
     this.#prepared = null;
@@ -63,12 +78,16 @@ class Upcoming {
 
   /** Nobody will look at it: somebody else may have it. */
   release(): void {
+    this.#current = null;
+    this.#drop();
+  }
+
+  #drop(): void {
     const prepared = this.#prepared;
     this.#prepared = null;
-    this.#preparing = null;
     if (!prepared) return;
     prepared.session.leave();
-    giveBack(prepared.task);
+    if (prepared.task !== this.#current) giveBack(prepared.task);
   }
 }
 
