@@ -100,7 +100,8 @@ export const limits = {
     remarks_per_task_max: 1_000
   },
   overview: {
-    pairs_counted_max: 5_000
+    pairs_counted_max: 5_000,
+    tasks_read_max: 2_500
   },
   preview: {
     /** WebAssembly holds 4 GiB, and weights in float32 share it with the cache and with what is being loaded. */

@@ -26,7 +26,7 @@ const overview = async (project: string, token?: string) =>
 test('an overview counts what each room of the flow holds', async () => {
   const project = await t.project();
   expect(await overview(project)).toEqual({
-    tasks: { total: 0, revealed: 0, todo: 0, done: 0 },
+    tasks: { total: 0, revealed: 0, wanted: 0, ranked: 0, todo: 0, done: 0 },
     rankings: 0,
     work: { pairs: { count: 0, complete: true }, datasets: 0, runs: 0, runs_active: 0, adapters: 0 }
   });
@@ -39,7 +39,7 @@ test('an overview counts what each room of the flow holds', async () => {
     body: { name: 'First', eval_fraction: 0, seed: 1 }
   });
   const after = await overview(project);
-  expect(after).toMatchObject({ tasks: { total: 3, todo: 3, done: 0 }, rankings: 2 });
+  expect(after).toMatchObject({ tasks: { total: 3, wanted: 6, ranked: 0, todo: 3, done: 0 }, rankings: 2 });
   expect(after.work).toMatchObject({ pairs: { count: 4, complete: true }, datasets: 1 });
 });
 

@@ -96,6 +96,8 @@ export const member = pgTable(
       .notNull()
       .references(() => user.id, { onDelete: 'cascade' }),
     role: text().$type<Role>().notNull(),
+    /** Tasks that name a specialty are for members who have it. */
+    specialties: text().array().notNull().default([]),
     createdAt: at('created_at').notNull().defaultNow()
   },
   (t) => [primaryKey({ columns: [t.projectId, t.userId] }), index('member_user').on(t.userId)]

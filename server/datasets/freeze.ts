@@ -64,6 +64,7 @@ async function gather(tx: Queryable, projectId: string, sight: Sight) {
   const counts: DatasetCounts = { pairs: 0, train_pairs: 0, eval_pairs: 0, prompts: 0, tasks: 0, raters: 0 };
   let rows: Waiting[] = [];
   for await (const { task, pairs } of eachTaskPairs(tx, projectId, sight)) {
+    if (!pairs.length) continue;
     counts.tasks++;
     prompts.add(task.promptHash);
     for (const pair of pairs) {

@@ -3,7 +3,7 @@ import type { Pair, TrlPair } from '#wire/pair.ts';
 import type { RankingKind } from '#wire/ranking.ts';
 import type { Queryable } from '../db/index.ts';
 import { judgementsOf, type NamedJudgement } from '../rankings/index.ts';
-import { eachTask, findTask, type TaskRecord } from '../tasks/index.ts';
+import { eachJudgedTask, findTask, type TaskRecord } from '../tasks/index.ts';
 
 export interface TaskPairs {
   task: TaskRecord;
@@ -21,8 +21,8 @@ export interface PairFilter {
 }
 
 /**
- * The pairs of a project by task number, derived anew each time: what is not stored cannot drift from the rankings.
- * Holds one page of tasks at a time.
+ * The judged tasks of a project by number with their pairs (which may be none), derived anew each time: what is not stored cannot
+ * drift from the rankings. Holds one page of tasks at a time.
  */
 export async function* eachTaskPairs(
   db: Queryable,
@@ -33,19 +33,19 @@ export async function* eachTaskPairs(
 ): AsyncGenerator<TaskPairs> {
   for await (const tasks of filter.task
     ? one(db, projectId, filter.task)
-    : eachTask(db, projectId, after, atOnce)) {
+    : eachJudgedTask(db, projectId, after, atOnce)) {
     const shown = filter.revealedOnly ? tasks.filter(({ revealedAt }) => revealedAt) : tasks;
     const judgements = await judgementsOf(
       db,
       shown.map(({ id }) => id)
     );
-    for (const task of shown) {
+    for (const task of tasks) {
       const derived = derivePairs(
         task.outputs.map(({ id }) => id),
         judgements.get(task.id) ?? []
       ) as NamedPair[];
       const pairs = derived.filter((pair) => fits(pair, filter));
-      if (pairs.length) yield { task, pairs };
+      yield { task, pairs };
     }
   }
 }

@@ -81,7 +81,7 @@ export async function submit(
     });
     const { isNew } = await noteRanked(tx, taskId, actor.id, row.version);
     const raters = locked.raters + (isNew ? 1 : 0);
-    const revealed = raters >= project.overlap && (await revealTask(tx, taskId));
+    const revealed = raters >= (locked.overlap ?? project.overlap) && (await revealTask(tx, taskId));
     await appendAudit(tx, {
       ...{ actor, action: 'ranking.submit', object: row.id, projectId: task.projectId },
       facts: { task: taskId, version: row.version, room_seq: folded.seq, revealed, sha256: hashOf(row) }
@@ -116,7 +116,13 @@ function checkSubmission(
 }
 
 /** Anyone who may judge may judge any task until its overlap is reached; those who did may correct themselves. */
-async function checkOpen(db: Queryable, task: TaskRecord, userId: string, overlap: number): Promise<void> {
+async function checkOpen(
+  db: Queryable,
+  task: TaskRecord,
+  userId: string,
+  projectOverlap: number
+): Promise<void> {
+  const overlap = task.overlap ?? projectOverlap;
   if (task.raters < overlap || (await hasRanked(db, task.id, userId))) return;
   throw new Fault(409, 'overlap_reached', `This task has its ${overlap} rankings; take the next one.`);
 }

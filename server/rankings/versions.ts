@@ -1,9 +1,9 @@
-import { and, asc, eq, inArray, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm';
 import type { Judgement } from '#domain/pairs.ts';
 import type { EditedOutput, Ranking, RankingKind, Ratings, RecordedVerdict, Tiers } from '#wire/ranking.ts';
 import { user } from '../auth/tables.ts';
 import { newId, type Queryable } from '../db/index.ts';
-import type { AddedTask } from '../tasks/index.ts';
+import { noteImportedJudgements, noteJudgements, type AddedTask } from '../tasks/index.ts';
 import type { ImportedVote } from '#domain/imported.ts';
 import { ranking } from './tables.ts';
 
@@ -28,22 +28,27 @@ export interface NewVersion {
 /** Adds the next version of a person's judgement; the caller holds the task's lock, so that numbers have no gap. */
 export async function addVersion(tx: Queryable, given: NewVersion): Promise<RankingRow> {
   const [last] = await tx
-    .select({ version: sql<number>`coalesce(max(${ranking.version}), 0)::int` })
+    .select({ version: ranking.version, verdict: ranking.verdict })
     .from(ranking)
     .where(
       and(eq(ranking.taskId, given.taskId), eq(ranking.kind, given.kind), eq(ranking.rater, given.userId))
-    );
+    )
+    .orderBy(desc(ranking.version))
+    .limit(1);
   const [row] = await tx
     .insert(ranking)
     .values({
       ...given,
       id: newId('ranking'),
       rater: given.userId,
-      version: last!.version + 1,
+      version: (last?.version ?? 0) + 1,
       ratings: given.ratings ?? {},
       submittedAt: sql`clock_timestamp()`
     })
     .returning();
+  const stands = (verdict: RecordedVerdict | undefined) =>
+    Number(verdict !== undefined && verdict !== 'withdrawn');
+  await noteJudgements(tx, given.taskId, stands(given.verdict) - stands(last?.verdict));
   return row!;
 }
 
@@ -63,6 +68,10 @@ export async function addImportedVotes(
     select id, task_id, 'import', rater, 1, tiers, 'ranked', '{}'::jsonb
     from json_to_recordset(${JSON.stringify(rows)}::json)
       as r(id text, task_id text, rater text, tiers jsonb)`);
+  await noteImportedJudgements(
+    tx,
+    rows.map(({ task_id }) => task_id)
+  );
 }
 
 /** All versions of a task's judgements with the raters' names, in the order of submission. */

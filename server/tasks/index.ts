@@ -1,18 +1,20 @@
-import { and, asc, eq, gt } from 'drizzle-orm';
+import { and, asc, eq, gt, sql } from 'drizzle-orm';
 import { listOf } from '#wire/list.ts';
 import { NextQuery, SkipTask, Task, TaskQuery } from '#wire/task.ts';
-import { projectById } from '../auth/index.ts';
 import type { Queryable } from '../db/index.ts';
 import { notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
-import { giveBack, leaseNext, skip } from './leases.ts';
+import { giveBack, skip } from './leases.ts';
+import { askerOf, leaseNext } from './queue.ts';
 import { listTasks, readTask, type Reader } from './read.ts';
 import { isInBrowser } from './shown.ts';
 import { task } from './tables.ts';
 import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
-export { countLeft, hasRanked, judgesIn, noteRanked, noteWithdrawn } from './leases.ts';
+export { hasRanked, judgesIn, noteRanked, noteWithdrawn } from './leases.ts';
+export { standingOf, type Standing } from './standing.ts';
+export { askerOf } from './queue.ts';
 export { peopleAtTable, seesOthers, seesTable } from './sight.ts';
 export { orderShown } from './shown.ts';
 
@@ -56,10 +58,8 @@ const next: Route = {
   async handle(call) {
     const { db } = call.services;
     const { after } = call.query;
-    const project = await projectById(db, call.project.id);
-    const id = await db.transaction((tx) =>
-      leaseNext(tx, project!.id, call.actor.id, project!.overlap, after)
-    );
+    const asker = await askerOf(db, call.project.id, call.actor.id);
+    const id = await db.transaction((tx) => leaseNext(tx, asker, after));
     if (!id) return new Response(null, { status: 204 });
     return json(200, await readTask(db, id, readerOf(call)));
   }
@@ -90,8 +90,8 @@ const giveBackRoute: Route = {
   }
 };
 
-/** All tasks of a project by number, some at a time, from the one after `after`. */
-export async function* eachTask(
+/** The tasks of a project that somebody judged, by number, some at a time, from the one after `after`. */
+export async function* eachJudgedTask(
   db: Queryable,
   projectId: string,
   after = 0,
@@ -101,7 +101,7 @@ export async function* eachTask(
     const ids = await db
       .select({ id: task.id, number: task.number })
       .from(task)
-      .where(and(eq(task.projectId, projectId), gt(task.number, last)))
+      .where(and(eq(task.projectId, projectId), gt(task.number, last), sql`${task.judged}`))
       .orderBy(asc(task.number))
       .limit(atOnce);
     if (!ids.length) return;

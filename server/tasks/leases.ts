@@ -2,42 +2,37 @@ import { and, eq, sql } from 'drizzle-orm';
 import type { Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { lease, task } from './tables.ts';
+import { count } from './tally.ts';
 
-/**
- * The caller's next task, leased to them: the one they hold, else the first by number that still lacks raters when
- * those who hold it are counted, tasks they skipped last; null where nothing is left. `after`: the task that they are
- * still at, which is not the next.
- */
-export async function leaseNext(
-  tx: Queryable,
-  projectId: string,
-  userId: string,
-  overlap: number,
-  after: string | null = null
-): Promise<string | null> {
-  // Two callers at once would both see a place that only one may have.
-  await tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'lease/' + projectId}))`);
-  const found = await tx.execute<{ id: string }>(sql`
-    select t.id from task t
-    left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
-    where ${lacksRaters(projectId, userId, overlap)} and t.id is distinct from ${after}
-    order by (mine.task_id is not null and not mine.skipped and mine.expires_at > now()) desc,
-      coalesce(mine.skipped, false), case when mine.skipped then mine.updated_at end, t.number
-    limit 1`);
-  const id = found.rows[0]?.id;
-  if (!id) return null;
-  const expiresAt = leaseEnd();
-  await tx
-    .insert(lease)
-    .values({ taskId: id, userId, expiresAt, seat: freeSeat(id) })
-    .onConflictDoUpdate({
-      target: [lease.taskId, lease.userId],
-      set: {
-        ...{ expiresAt, skipped: false, skipReason: null, updatedAt: sql`clock_timestamp()` },
-        seat: sql`coalesce(lease.seat, excluded.seat)`
-      }
-    });
-  return id;
+/** Hands a task to a person for a time. */
+export async function takeLease(tx: Queryable, taskId: string, userId: string): Promise<void> {
+  await put(tx, taskId, userId, {
+    ...{ expiresAt: leaseEnd(), skipped: false, skipReason: null },
+    seat: sql`coalesce((select seat from lease where task_id = ${taskId} and user_id = ${userId}), ${freeSeat(taskId)})`
+  });
+}
+
+type State = Partial<
+  Record<'expiresAt' | 'skipped' | 'skipReason' | 'version' | 'assigned' | 'seat', unknown>
+>;
+
+/** Makes or changes what a person has of a task. */
+async function put(tx: Queryable, taskId: string, userId: string, state: State): Promise<void> {
+  const values = { expiresAt: sql`now()`, ...state };
+  const names = Object.keys(values).map((name) => sql.identifier(lease[name as keyof State].name));
+  const list = sql.join(names, sql`, `);
+  const given = sql.join(
+    Object.values(values).map((value) => sql`${value}`),
+    sql`, `
+  );
+  const changes = Object.keys(state).map((name) => {
+    const column = sql.identifier(lease[name as keyof State].name);
+    return sql`${column} = excluded.${column}`;
+  });
+  await tx.execute(sql`
+    insert into lease (task_id, user_id, project_id, number, open, ${list})
+    select id, ${userId}, project_id, number, status = 'open', ${given} from task where id = ${taskId}
+    on conflict (task_id, user_id) do update set updated_at = clock_timestamp(), ${sql.join(changes, sql`, `)}`);
 }
 
 const leaseEnd = () => sql`now() + make_interval(mins => ${limits.tasks.lease_minutes})`;
@@ -60,29 +55,13 @@ export async function leaseOf(
   return row ?? null;
 }
 
-const lacksRaters = (projectId: string, userId: string, overlap: number) => sql`
-  t.project_id = ${projectId} and t.status = 'open' and coalesce(mine.version, 0) = 0
-    and t.raters + (select count(*) from lease l where l.task_id = t.id and l.user_id <> ${userId}
-      and l.version = 0 and not l.skipped and l.expires_at > now()) < ${overlap}`;
-
-/** How many tasks `leaseNext` would hand this person now, one after the other. */
-export async function countLeft(
-  db: Queryable,
-  projectId: string,
-  userId: string,
-  overlap: number
-): Promise<number> {
-  const found = await db.execute<{ left: number }>(sql`
-    select count(*)::int as left from task t
-    left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
-    where ${lacksRaters(projectId, userId, overlap)}`);
-  return found.rows[0]!.left;
-}
-
-/** Gives back a task that this person was handed and has not judged, as if they never had it. */
+/** Gives back a task that this person was handed and has not judged; its lease stays, for others to find the task by. */
 export async function giveBack(tx: Queryable, taskId: string, userId: string): Promise<void> {
   const unjudged = and(eq(lease.version, 0), eq(lease.skipped, false));
-  await tx.delete(lease).where(and(eq(lease.taskId, taskId), eq(lease.userId, userId), unjudged));
+  await tx
+    .update(lease)
+    .set({ expiresAt: sql`now()`, seat: null })
+    .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId), unjudged));
 }
 
 /** Gives a task back; it comes to this person again when nothing else is left. */
@@ -92,11 +71,7 @@ export async function skip(
   userId: string,
   reason: string | null
 ): Promise<void> {
-  const set = { skipped: true, skipReason: reason, expiresAt: sql`now()`, updatedAt: sql`clock_timestamp()` };
-  await tx
-    .insert(lease)
-    .values({ taskId, userId, ...set })
-    .onConflictDoUpdate({ target: [lease.taskId, lease.userId], set });
+  await put(tx, taskId, userId, { skipped: true, skipReason: reason, expiresAt: sql`now()` });
 }
 
 /** Notes that a person's ranking of a task has this version, which makes them one of its raters; the caller holds the task's lock. */
@@ -107,11 +82,7 @@ export async function noteRanked(
   version: number
 ): Promise<{ isNew: boolean }> {
   const isNew = !(await hasRanked(tx, taskId, userId));
-  const set = { version, skipped: false, skipReason: null, updatedAt: sql`clock_timestamp()` };
-  await tx
-    .insert(lease)
-    .values({ taskId, userId, expiresAt: sql`now()`, version })
-    .onConflictDoUpdate({ target: [lease.taskId, lease.userId], set });
+  await put(tx, taskId, userId, { version, skipped: false, skipReason: null });
   if (isNew) await addRaters(tx, taskId, 1);
   return { isNew };
 }
@@ -130,6 +101,7 @@ async function addRaters(tx: Queryable, taskId: string, change: 1 | -1): Promise
     .update(task)
     .set({ raters: sql`${task.raters} + ${change}` })
     .where(eq(task.id, taskId));
+  await count(tx, taskId, { ranked: change });
 }
 
 export async function hasRanked(db: Queryable, taskId: string, userId: string): Promise<boolean> {
@@ -139,7 +111,6 @@ export async function hasRanked(db: Queryable, taskId: string, userId: string): 
 /** Whether this person judges in the project: has ranked any of its tasks. */
 export async function judgesIn(db: Queryable, projectId: string, userId: string): Promise<boolean> {
   const found = await db.execute(sql`
-    select 1 from lease l join task t on t.id = l.task_id
-    where t.project_id = ${projectId} and l.user_id = ${userId} and l.version > 0 limit 1`);
+    select 1 from lease where project_id = ${projectId} and user_id = ${userId} and version > 0 limit 1`);
   return found.rows.length > 0;
 }

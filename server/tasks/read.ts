@@ -7,6 +7,7 @@ import { letterOrder } from '#domain/shown-order.ts';
 import { can } from '../auth/index.ts';
 import type { Queryable } from '../db/index.ts';
 import { Fault } from '../net/fault.ts';
+import { numbersWith } from './search.ts';
 import { shownTo } from './shown.ts';
 
 interface Row extends Record<string, unknown> {
@@ -17,6 +18,7 @@ interface Row extends Record<string, unknown> {
   metadata: Record<string, unknown> | null;
   status: TaskStatus;
   raters: number;
+  overlap: number;
   my_version: number;
   seat: number | null;
   mode: 'blind' | 'open';
@@ -37,12 +39,17 @@ export async function listTasks(
   query: z.infer<typeof TaskQuery>,
   reader: Reader
 ): Promise<List<Task>> {
-  const conditions = [sql`t.project_id = ${projectId}`, sql`t.number > ${afterOf(query.cursor)}`];
-  if (query.status) conditions.push(sql`t.status = ${query.status}`);
-  if (query.mine)
-    conditions.push(query.mine === 'done' ? sql`mine.version > 0` : sql`coalesce(mine.version, 0) = 0`);
-  if (query.q) conditions.push(wordsIn(query.q));
-  const rows = await select(db, sql.join(conditions, sql` and `), query.limit + 1, reader.userId);
+  const after = afterOf(query.cursor);
+  const where = filterOf(projectId, query, reader);
+  const most = query.limit + 1;
+  const numbers = query.q
+    ? await numbersWith(db, query.q, { projectId, after, limit: most, where })
+    : await firstNumbers(db, sql`t.project_id = ${projectId} and t.number > ${after} and ${where}`, most);
+  const rows = await select(
+    db,
+    sql`t.project_id = ${projectId} and t.number = any(${sql.param(numbers)}::int[])`,
+    reader.userId
+  );
   const page = rows.slice(0, query.limit);
   return {
     items: page.map((row) => taskJson(row, reader)),
@@ -51,18 +58,41 @@ export async function listTasks(
 }
 
 export async function readTask(db: Queryable, id: string, reader: Reader): Promise<Task | null> {
-  const [row] = await select(db, sql`t.id = ${id}`, 1, reader.userId);
+  const [row] = await select(db, sql`t.id = ${id}`, reader.userId);
   return row ? taskJson(row, reader) : null;
 }
 
-async function select(db: Queryable, where: SQL, limit: number, userId: string): Promise<Row[]> {
+function filterOf(
+  projectId: string,
+  { status, mine }: Pick<z.infer<typeof TaskQuery>, 'status' | 'mine'>,
+  { userId }: Reader
+): SQL {
+  const done = sql`exists (select 1 from lease l where l.project_id = ${projectId} and l.user_id = ${userId}
+    and l.version > 0 and l.number = t.number)`;
+  return sql.join(
+    [
+      status ? sql`t.status = ${status}` : sql`true`,
+      ...(mine ? [mine === 'done' ? done : sql`not ${done}`] : [])
+    ],
+    sql` and `
+  );
+}
+
+async function firstNumbers(db: Queryable, where: SQL, limit: number): Promise<number[]> {
+  const found = await db.execute<{ number: number }>(
+    sql`select t.number from task t where ${where} order by t.number limit ${limit}`
+  );
+  return found.rows.map(({ number }) => number);
+}
+
+async function select(db: Queryable, where: SQL, userId: string): Promise<Row[]> {
   const found = await db.execute<Row>(sql`
-    select t.id, t.project_id, t.number, t.prompt, t.metadata, t.status, t.raters,
+    select t.id, t.project_id, t.number, t.prompt, t.metadata, t.status, t.raters, coalesce(t.overlap, p.overlap) as overlap,
       coalesce(mine.version, 0) as my_version, mine.seat, p.mode,
       (select coalesce(json_agg(json_build_object('id', o.id, 'text', o.text, 'source', o.source)
         order by o.position), '[]'::json) from output o where o.task_id = t.id) as outputs
     from task t join project p on p.id = t.project_id left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}
-    where ${where} order by t.number limit ${limit}`);
+    where ${where} order by t.number`);
   return found.rows;
 }
 
@@ -71,12 +101,6 @@ function afterOf(cursor: string | undefined): number {
   if (!Number.isSafeInteger(after) || after < 0 || after > 2_147_483_647)
     throw new Fault(422, 'invalid', 'cursor: take next_cursor of the page before.');
   return after;
-}
-
-function wordsIn(text: string): SQL {
-  const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`;
-  return sql`(exists (select 1 from jsonb_array_elements(t.prompt) m where m->>'content' ilike ${pattern})
-    or exists (select 1 from output o where o.task_id = t.id and o.text ilike ${pattern}))`;
 }
 
 function taskJson(row: Row, { userId, role, inBrowser }: Reader): Task {
@@ -93,6 +117,7 @@ function taskJson(row: Row, { userId, role, inBrowser }: Reader): Task {
     ...(blind ? {} : { metadata: row.metadata }),
     ...(judging ? { shown_order: shownTo(outputs, row, userId, row.seat) } : {}),
     rankings: row.raters,
+    overlap: row.overlap,
     my_version: row.my_version
   };
 }

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import {
   boolean,
   index,
@@ -33,6 +34,14 @@ export const task = pgTable(
     status: text().$type<TaskStatus>().notNull(),
     /** People who have ranked it; kept here so that handing out the next task needs no other room's table. */
     raters: integer().notNull().default(0),
+    /** Rankings by different people that reveal it; null: as many as the project says. */
+    overlap: integer(),
+    /** Only members with this specialty are handed it; null: everybody is. */
+    specialty: text(),
+    /** Only those are handed it who have a lease that says so. */
+    assigned: boolean().notNull().default(false),
+    /** Some judgement of it is recorded, imported ones too: pairs are looked for nowhere else. */
+    judged: boolean().notNull().default(false),
     importId: text('import_id').references(() => importRow.id),
     line: integer(),
     createdAt: at('created_at').notNull().defaultNow(),
@@ -41,7 +50,10 @@ export const task = pgTable(
   (t) => [
     uniqueIndex('task_number').on(t.projectId, t.number),
     index('task_content').on(t.projectId, t.contentHash),
-    index('task_status').on(t.projectId, t.status, t.number)
+    index('task_status').on(t.projectId, t.status, t.number),
+    index('task_judged')
+      .on(t.projectId, t.number)
+      .where(sql`${t.judged}`)
   ]
 );
 
@@ -69,13 +81,71 @@ export const lease = pgTable(
     userId: text('user_id')
       .notNull()
       .references(() => user.id, { onDelete: 'cascade' }),
+    /** The task's, so that a person's leases are found and ordered without a look at a million tasks. */
+    projectId: text('project_id').notNull(),
+    number: integer().notNull(),
     expiresAt: at('expires_at').notNull(),
     skipped: boolean().notNull().default(false),
     skipReason: text('skip_reason'),
     version: integer().notNull().default(0),
+    /** The task was meant for this person before they were handed it. */
+    assigned: boolean().notNull().default(false),
+    /** The task is not revealed. */
+    open: boolean().notNull().default(true),
     /** How many had been handed the task before: chooses the order in which this person reads its outputs. */
     seat: integer(),
     updatedAt: at('updated_at').notNull().defaultNow()
   },
-  (t) => [primaryKey({ columns: [t.taskId, t.userId] }), index('lease_user').on(t.userId)]
+  (t) => [
+    primaryKey({ columns: [t.taskId, t.userId] }),
+    index('lease_user').on(t.userId),
+    index('lease_judged')
+      .on(t.projectId, t.userId, t.number, t.open)
+      .where(sql`${t.version} > 0`),
+    index('lease_mine')
+      .on(t.projectId, t.userId, t.number)
+      .where(sql`${t.version} = 0 and ${t.open}`),
+    index('lease_waiting')
+      .on(t.projectId, t.number)
+      .where(sql`${t.version} = 0 and ${t.open} and not ${t.assigned}`)
+  ]
+);
+
+/**
+ * Up to which task a person has been led: tasks before it that they could still be handed have a lease that came to nothing.
+ * Nobody's search for the next task begins at the first of a million.
+ */
+export const queuePlace = pgTable(
+  'queue_place',
+  {
+    projectId: text('project_id')
+      .notNull()
+      .references(() => project.id, { onDelete: 'cascade' }),
+    userId: text('user_id')
+      .notNull()
+      .references(() => user.id, { onDelete: 'cascade' }),
+    number: integer().notNull()
+  },
+  (t) => [primaryKey({ columns: [t.projectId, t.userId] })]
+);
+
+/** Counts of a project's tasks that can be handed to the same people, kept by the transactions that change them. */
+export const taskTally = pgTable(
+  'task_tally',
+  {
+    projectId: text('project_id')
+      .notNull()
+      .references(() => project.id, { onDelete: 'cascade' }),
+    /** Empty: none is asked for. */
+    specialty: text().notNull().default(''),
+    assigned: boolean().notNull().default(false),
+    total: integer().notNull().default(0),
+    revealed: integer().notNull().default(0),
+    /** Rankings by different people that would reveal them all, and that there are. */
+    wanted: integer().notNull().default(0),
+    ranked: integer().notNull().default(0),
+    /** Judgements that stand: those rankings, imported ones, consensuses and adjudications. */
+    judgements: integer().notNull().default(0)
+  },
+  (t) => [primaryKey({ columns: [t.projectId, t.specialty, t.assigned] })]
 );

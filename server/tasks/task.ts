@@ -1,10 +1,11 @@
-import { asc, eq, inArray, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, sql } from 'drizzle-orm';
 import { canonicalJson } from '#domain/canonical.ts';
 import type { ImportedVote } from '#domain/imported.ts';
 import type { Message, TaskStatus } from '#wire/task.ts';
 import { newId, type Queryable } from '../db/index.ts';
 import { sha256 } from './hash.ts';
-import { output, task } from './tables.ts';
+import { lease, output, task } from './tables.ts';
+import { count } from './tally.ts';
 
 export interface TaskOutput {
   id: string;
@@ -21,6 +22,8 @@ export interface TaskRecord {
   prompt: Message[];
   promptHash: string;
   raters: number;
+  /** Rankings by different people that reveal it; null: as many as the project says. */
+  overlap: number | null;
   outputs: TaskOutput[];
   revealedAt: Date | null;
 }
@@ -67,8 +70,8 @@ export async function findTasks(db: Queryable, ids: string[]): Promise<TaskRecor
     .where(inArray(output.taskId, ids))
     .orderBy(asc(output.position));
   const byTask = Map.groupBy(outputs, ({ taskId }) => taskId);
-  return tasks.map(({ id, projectId, number, status, prompt, promptHash, raters, revealedAt }) => ({
-    ...{ id, projectId, number, status, prompt, promptHash, raters, revealedAt },
+  return tasks.map(({ id, projectId, number, status, prompt, promptHash, raters, overlap, revealedAt }) => ({
+    ...{ id, projectId, number, status, prompt, promptHash, raters, overlap, revealedAt },
     outputs: (byTask.get(id) ?? []).map(({ id, position, text, source }) => ({ id, position, text, source }))
   }));
 }
@@ -110,6 +113,11 @@ export async function addTasks(tx: Queryable, projectId: string, given: NewTask[
   await tx.execute(sql`insert into output (id, task_id, position, text, source)
     select id, task_id, position, text, source from json_to_recordset(${JSON.stringify(outputs.flat())}::json)
       as r(id text, task_id text, position int, text text, source text)`);
+  await tx.execute(sql`
+    insert into task_tally as y (project_id, total, wanted)
+    select id, ${tasks.length}::int, ${tasks.length}::int * overlap from project where id = ${projectId}
+    on conflict (project_id, specialty, assigned) do update
+      set total = y.total + excluded.total, wanted = y.wanted + excluded.wanted`);
   return tasks.map(({ id, number }, i) => ({ id, number, outputIds: outputs[i]!.map((row) => row.id) }));
 }
 
@@ -130,7 +138,32 @@ export async function revealTask(tx: Queryable, id: string): Promise<boolean> {
     .set({ status: 'revealed', revealedAt: sql`clock_timestamp()` })
     .where(sql`${task.id} = ${id} and ${task.revealedAt} is null`)
     .returning({ id: task.id });
-  return rows.length > 0;
+  if (!rows.length) return false;
+  await tx.update(lease).set({ open: false }).where(eq(lease.taskId, id));
+  await count(tx, id, { revealed: 1 });
+  return true;
+}
+
+/** Notes that so many more judgements of a task stand, or fewer. */
+export async function noteJudgements(tx: Queryable, id: string, change: number): Promise<void> {
+  await tx
+    .update(task)
+    .set({ judged: true })
+    .where(and(eq(task.id, id), eq(task.judged, false)));
+  if (change) await count(tx, id, { judgements: change });
+}
+
+/** Of tasks that have just been added, by id: one for each judgement. */
+export async function noteImportedJudgements(tx: Queryable, ids: string[]): Promise<void> {
+  await tx
+    .update(task)
+    .set({ judged: true })
+    .where(inArray(task.id, [...new Set(ids)]));
+  await tx.execute(sql`
+    update task_tally y set judgements = y.judgements + new.judgements
+    from (select project_id, coalesce(specialty, '') as specialty, assigned, count(*) as judgements
+      from unnest(${sql.param(ids)}::text[]) as each(id) join task using (id) group by 1, 2, 3) new
+    where (y.project_id, y.specialty, y.assigned) = (new.project_id, new.specialty, new.assigned)`);
 }
 
 /** Whether any of these tasks still awaits its reveal. */

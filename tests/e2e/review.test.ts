@@ -1,85 +1,22 @@
-import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Project } from '#wire/project.ts';
-import type { Ranking } from '#wire/ranking.ts';
-import type { Task } from '#wire/task.ts';
-import { realServer, type RealServer } from '../real-server.ts';
-import {
-  acceptInvitation,
-  callAs,
-  openBrowser,
-  person,
-  press,
-  rows,
-  saved,
-  signUpFirst,
-  type Person
-} from './people.ts';
+import { invite, open, openDesk, passOn, rankingsOf, submitOn, tap, taskOf, type Desk } from './desk.ts';
+import { callAs, person, press, rows, saved, type Person } from './people.ts';
 
-let server: RealServer;
-let browser: Browser;
+let desk: Desk;
 let ada: Person;
 let bo: Person;
 let demo = '';
 
 beforeAll(async () => {
-  server = await realServer();
-  browser = await openBrowser();
-  ada = await person(browser, server.origin, 'Ada Osei');
-  bo = await person(browser, server.origin, 'Bo Lindqvist');
-  demo = await signUpFirst(ada);
-  await invite(demo, bo, 'reviewer');
+  desk = await openDesk();
+  ({ ada, bo, demo } = desk);
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
-
-async function invite(project: string, who: Person, role: string, hasAccount = false): Promise<void> {
-  const { body } = await callAs<{ link: string }>(ada, 'POST', `/projects/${project}/invitations`, {
-    email: who.email,
-    role
-  });
-  await acceptInvitation(who, body.link, hasAccount);
-}
-
-async function taskOf(project: string, number: number): Promise<Task> {
-  const path = `/projects/${project}/tasks?limit=1&cursor=${number - 1}`;
-  return (await callAs<{ items: Task[] }>(ada, 'GET', path)).body.items[0]!;
-}
-
-async function open({ page }: Person, task: Task): Promise<Page> {
-  await page.goto(`/projects/${task.project}/review/${task.id}`);
-  await saved(page);
-  return page;
-}
-
-const rankingsOf = async (who: Person, task: Task) =>
-  (await callAs<{ items: Ranking[] }>(who, 'GET', `/tasks/${task.id}/rankings`)).body.items;
-
-/** Leaves the page of a task by a key or a button, and waits for the next. */
-async function passOn(page: Page, act: () => Promise<void>): Promise<void> {
-  const from = page.url();
-  await act();
-  await page.waitForURL((url) => url.href !== from && /review\/task_/.test(url.pathname));
-  await saved(page);
-}
-
-/** The next task is there before the server has this one: waits for its word too. */
-async function submitOn(page: Page, { number }: Task): Promise<void> {
-  await passOn(page, () => press(page, 'Control+Enter'));
-  await page.getByText(`Task ${number} is submitted.`).waitFor();
-}
-
-const tap = (page: Page, letter: string, place: number) =>
-  page
-    .getByRole('group', { name: `Place of output ${letter}` })
-    .getByRole('button', { name: `Place ${place}` })
-    .click();
+afterAll(() => desk?.close());
 
 test('a card walks up and down through every place by Alt and the arrows, and each move can be taken back', async () => {
-  const page = await open(ada, await taskOf(demo, 1));
+  const page = await open(ada, await taskOf(ada, demo, 1));
   await press(page, '1', '2', '3', '4');
   expect(await rows(page)).toEqual([['A'], ['B'], ['C'], ['D']]);
   const up: string[][][] = [];
@@ -105,7 +42,7 @@ test('a card walks up and down through every place by Alt and the arrows, and ea
 });
 
 test('tapping ranks without a drag, and the same tap takes it back', async () => {
-  const page = await open(ada, await taskOf(demo, 2));
+  const page = await open(ada, await taskOf(ada, demo, 2));
   await tap(page, 'C', 1);
   await tap(page, 'A', 2);
   await tap(page, 'D', 2);
@@ -116,9 +53,9 @@ test('tapping ranks without a drag, and the same tap takes it back', async () =>
 });
 
 test('a finger drags a card where it would otherwise scroll the page', async () => {
-  const task = await taskOf(demo, 3);
-  const context = await browser.newContext({
-    baseURL: server.origin,
+  const task = await taskOf(ada, demo, 3);
+  const context = await desk.browser.newContext({
+    baseURL: desk.origin,
     storageState: await ada.context.storageState(),
     viewport: { width: 390, height: 844 },
     hasTouch: true,
@@ -155,7 +92,7 @@ test('all bad and cannot judge are verdicts of their own; a skipped task comes b
   await page.goto(`/projects/${demo}/review`);
   await page.waitForURL('**/review/task_*');
   await saved(page);
-  const [first, second] = [await taskOf(demo, 1), await taskOf(demo, 2)];
+  const [first, second] = [await taskOf(ada, demo, 1), await taskOf(ada, demo, 2)];
   await passOn(page, () => press(page, 'x'));
   await passOn(page, async () => {
     await press(page, 'c');
@@ -168,7 +105,7 @@ test('all bad and cannot judge are verdicts of their own; a skipped task comes b
   expect(await rankingsOf(bo, second)).toMatchObject([
     { verdict: 'cannot_judge', reason: 'The image is needed for this.' }
   ]);
-  expect(page.url()).toContain((await taskOf(demo, 4)).id);
+  expect(page.url()).toContain((await taskOf(ada, demo, 4)).id);
 
   // Back to what was submitted: it is as it was left, and submits as a new version.
   await page.goBack();
@@ -184,7 +121,7 @@ test('all bad and cannot judge are verdicts of their own; a skipped task comes b
 });
 
 test('criteria and the comment go with the ranking, and typing in it moves no card', async () => {
-  const task = await taskOf(demo, 5);
+  const task = await taskOf(ada, demo, 5);
   const page = await open(bo, task);
   const criteria = page.getByRole('region', { name: 'Criteria for output A' });
   await criteria.getByRole('button', { name: 'no', exact: true }).click();
@@ -212,7 +149,7 @@ test('in a blind project nobody sees another at work, nor their ranking before t
   });
   const project = made.body.id;
   await ada.context.request.post(`/api/v1/projects/${project}/imports`, {
-    headers: { origin: server.origin, 'content-type': 'application/jsonl' },
+    headers: { origin: desk.origin, 'content-type': 'application/jsonl' },
     data: JSON.stringify({
       prompt: 'Which is better?',
       outputs: [
@@ -221,9 +158,9 @@ test('in a blind project nobody sees another at work, nor their ranking before t
       ]
     })
   });
-  await invite(project, bo, 'reviewer', true);
-  await expect.poll(async () => (await taskOf(project, 1))?.outputs.length).toBe(2);
-  const task = await taskOf(project, 1);
+  await invite(ada, project, bo, 'reviewer', true);
+  await expect.poll(async () => (await taskOf(ada, project, 1))?.outputs.length).toBe(2);
+  const task = await taskOf(ada, project, 1);
   const received: string[] = [];
   bo.page.on('websocket', (socket) =>
     socket.on('framereceived', ({ payload }) => received.push(payload.toString('latin1')))
@@ -256,9 +193,9 @@ test('in a blind project nobody sees another at work, nor their ranking before t
 });
 
 test('a task that has its rankings says so to a third person, who may look', async () => {
-  const cy = await person(browser, server.origin, 'Cy Ferrer');
-  await invite(demo, cy, 'reviewer');
-  const task = await taskOf(demo, 1);
+  const cy = await person(desk.browser, desk.origin, 'Cy Ferrer');
+  await invite(ada, demo, cy, 'reviewer');
+  const task = await taskOf(ada, demo, 1);
   const page = await open(ada, task);
   await submitOn(page, task);
   await open(cy, task);
@@ -266,14 +203,14 @@ test('a task that has its rankings says so to a third person, who may look', asy
   await press(cy.page, '1');
   expect(await cy.page.getByRole('button', { name: /^Submit/ }).isDisabled()).toBe(true);
 
-  const dee = await person(browser, server.origin, 'Dee Abara');
-  await invite(demo, dee, 'viewer');
+  const dee = await person(desk.browser, desk.origin, 'Dee Abara');
+  await invite(ada, demo, dee, 'viewer');
   await open(dee, task);
   expect(await dee.page.getByRole('button', { name: /^Submit|^Skip/ }).count()).toBe(0);
 });
 
 test('V marks the words in which the others differ from the selected output', async () => {
-  const task = await taskOf(demo, 4);
+  const task = await taskOf(ada, demo, 4);
   const page = await open(bo, task);
   const marked = (letter: string) =>
     page
@@ -293,7 +230,7 @@ test('V marks the words in which the others differ from the selected output', as
 });
 
 test('the keys of the page are listed under ?, and the guidelines under G', async () => {
-  const page = await open(bo, await taskOf(demo, 6));
+  const page = await open(bo, await taskOf(ada, demo, 6));
   await press(page, '?');
   await page.getByRole('dialog').getByText('place the selected output; equal numbers tie').waitFor();
   await press(page, '1', 'Escape');
@@ -303,83 +240,6 @@ test('the keys of the page are listed under ?, and the guidelines under G', asyn
   await press(page, 'Escape');
 });
 
-test('a submission is taken back from the next task, and stands as it was left', async () => {
-  const task = await taskOf(demo, 6);
-  const page = await open(ada, task);
-  await press(page, '2', '1');
-  const left = await rows(page);
-  await submitOn(page, task);
-  expect(await rankingsOf(ada, task)).toMatchObject([{ verdict: 'ranked', version: 1 }]);
-  await page.getByRole('button', { name: 'Undo', exact: true }).last().click();
-  await page.waitForURL(`**/${task.id}`);
-  await page.getByText('Task 6 is taken back; it is as you left it.').waitFor();
-  await saved(page);
-  expect(await rows(page)).toEqual(left);
-  expect((await rankingsOf(ada, task)).at(-1)).toMatchObject({ verdict: 'withdrawn', undoes: 1 });
-  await submitOn(page, task);
-  expect((await rankingsOf(ada, task)).at(-1)).toMatchObject({ verdict: 'ranked', version: 3 });
-});
-
-test('who takes a submission back while the next task is looked for is not led in a circle', async () => {
-  const task = await taskOf(demo, 9);
-  const page = await open(ada, task);
-  await press(page, '2', '1');
-  await page.waitForTimeout(1_000);
-  let letGo = () => {};
-  const held = new Promise<void>((resolve) => (letGo = resolve));
-  // The server gets the question only after the undo: its answer is the task that is on screen again by then.
-  await page.route('**/tasks/next?after=*', async (route) => {
-    await held;
-    await route.continue();
-  });
-  await submitOn(page, task);
-  await page.waitForTimeout(500);
-  await page.getByRole('button', { name: 'Undo', exact: true }).last().click();
-  await page.waitForURL(`**/${task.id}`);
-  await saved(page);
-  const answered = page.waitForResponse('**/tasks/next?after=*');
-  letGo();
-  await answered;
-  await page.unroute('**/tasks/next?after=*');
-  await page.waitForTimeout(300);
-  await submitOn(page, task);
-});
-
-test('who does not want to be carried on stays with the submitted task, and goes on by N', async () => {
-  const task = await taskOf(demo, 7);
-  const page = await open(ada, task);
-  await press(page, 'a');
-  await page.getByText('A submitted task stays on screen').waitFor();
-  await press(page, '1', '2', 'Control+Enter');
-  await page.getByText('Task 7 is submitted.').waitFor();
-  await page.getByRole('button', { name: 'Submit again' }).waitFor();
-  expect(page.url()).toContain(task.id);
-  expect(await rankingsOf(ada, task)).toMatchObject([{ version: 1 }]);
-  await passOn(page, () => press(page, 'n'));
-  await press(page, 'a');
-  await page.getByText('The next task comes as soon as').waitFor();
-});
-
-test('a submission that is refused while the next task is on screen says so, and leads back to what was done', async () => {
-  const task = await taskOf(demo, 8);
-  const page = await open(ada, task);
-  await press(page, '2', '1');
-  await saved(page);
-  const left = await rows(page);
-  // The next task has to be there for the page not to wait.
-  await page.waitForTimeout(1_000);
-  await page.route(`**/tasks/${task.id}/ranking`, (route) => route.abort());
-  await passOn(page, () => press(page, 'Control+Enter'));
-  await page.getByText('Task 8 is not submitted.').waitFor();
-  await page.unroute(`**/tasks/${task.id}/ranking`);
-  await page.getByRole('button', { name: 'Go back to it' }).click();
-  await page.waitForURL(`**/${task.id}`);
-  await saved(page);
-  expect(await rows(page)).toEqual(left);
-  expect(await rankingsOf(ada, task)).toEqual([]);
-  await submitOn(page, task);
-});
-
 test('in a blind project two people read the outputs in opposite orders, and mean the same by a letter', async () => {
   const { body: project } = await callAs<Project>(ada, 'POST', '/projects', {
     name: 'Both ways round',
@@ -387,11 +247,11 @@ test('in a blind project two people read the outputs in opposite orders, and mea
     criteria: []
   });
   await ada.context.request.post(`/api/v1/projects/${project.id}/imports`, {
-    headers: { origin: server.origin, 'content-type': 'application/jsonl' },
+    headers: { origin: desk.origin, 'content-type': 'application/jsonl' },
     data: JSON.stringify({ prompt: 'Which is better?', outputs: ['This one.', 'That one.'] })
   });
-  await invite(project.id, bo, 'reviewer', true);
-  await expect.poll(async () => (await taskOf(project.id, 1))?.outputs.length).toBe(2);
+  await invite(ada, project.id, bo, 'reviewer', true);
+  await expect.poll(async () => (await taskOf(ada, project.id, 1))?.outputs.length).toBe(2);
   const read = async ({ page }: Person) => {
     await page.goto(`/projects/${project.id}/review`);
     await page.waitForURL('**/review/task_*');

@@ -56,7 +56,7 @@ export class Session {
   unsaved = $derived.by(() => this.rooms.some(({ saved }) => isOpen(saved)));
   refusal = $derived.by(() => this.rooms.find(({ refusal }) => refusal !== null)?.refusal ?? null);
   /** The task has its rankings, and none of them is this person's. */
-  full = $derived.by(() => this.task.rankings >= this.project.review.overlap && this.task.my_version === 0);
+  full = $derived.by(() => this.task.rankings >= this.task.overlap && this.task.my_version === 0);
 
   #entered: { room: LiveRoom; leave: () => void }[] = [];
 

@@ -7,6 +7,9 @@ export const Overview = z.object({
   tasks: z.object({
     total: count,
     revealed: count,
+    /** Rankings by different people that would reveal them all, and how many of those there are. */
+    wanted: count,
+    ranked: count,
     /** That the caller could be handed now, and that they have ranked. */
     todo: count,
     done: count

@@ -25,6 +25,8 @@ export const Task = z.object({
   status: TaskStatus,
   /** People who ranked it so far; the caller's own latest version, 0 where there is none. */
   rankings: z.number().int(),
+  /** Rankings by different people that reveal it. */
+  overlap: z.number().int(),
   my_version: z.number().int()
 });
 export type Task = z.infer<typeof Task>;

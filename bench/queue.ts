@@ -1,0 +1,125 @@
+// A project of a million tasks: the next task, lists, filters, search and progress through the whole server on a fresh embedded
+// PostgreSQL, and two hundred people who ask for their next task at once.
+//   node bench/queue.ts [tasks]
+import setup from '../server/db/testing-cluster.ts';
+import { connect } from '../server/db/connect.ts';
+import { testApp } from '../server/testing-app.ts';
+
+const count = Number(process.argv[2] ?? 1_000_000);
+const PEOPLE = 200;
+const stopCluster = await setup();
+const t = await testApp();
+const db = connect({ connectionString: t.config.databaseUrl! }, 2);
+const project = await t.project({ mode: 'blind', overlap: 2 });
+const people = await Promise.all(Array.from({ length: PEOPLE }, () => t.member(project, 'reviewer')));
+const ada = people[0]!;
+
+const loading = performance.now();
+await fill();
+console.log(`${count} tasks of two outputs in ${((performance.now() - loading) / 1_000).toFixed(0)} s.`);
+
+const root = `/api/v1/projects/${project}`;
+const tasks = `${root}/tasks`;
+const owner = t.owner;
+const times = 20;
+await measure('the very first, half the queue behind her', () => call('POST', `${tasks}/next`, ada.token), 1);
+await measure(
+  'next task, each for another person',
+  (n) => call('POST', `${tasks}/next`, people[n]!.token),
+  times
+);
+await measure('next task after that', (n) => call('POST', `${tasks}/next`, people[n]!.token), times);
+const lists: [string, string][] = [
+  ['first page', ''],
+  ['a page near the end', `&cursor=${count - 1_000}`],
+  ['revealed ones', '&status=revealed'],
+  ['mine, done', '&mine=done'],
+  ['mine, to do', '&mine=todo'],
+  ['words that one task has', `&q=number ${count - 7} here`],
+  ['words that no task has', '&q=neverseenbefore'],
+  ['a word that all have', '&q=radiograph']
+];
+for (const [name, query] of lists)
+  await measure(`list: ${name}`, () => call('GET', `${tasks}?limit=50${query}`, ada.token), 10);
+await measure('progress, of a reviewer', () => call('GET', `${root}/overview`, ada.token), 10);
+await measure('progress, of an owner', () => call('GET', `${root}/overview`, owner), 10);
+
+const started = performance.now();
+const waits: number[] = [];
+const given = await Promise.all(
+  people.map(async ({ token }) => {
+    const task = await call('POST', `${tasks}/next?after=none`, token);
+    waits.push(performance.now() - started);
+    return task.id as string;
+  })
+);
+const holders = new Map<string, number>();
+for (const id of given) holders.set(id, (holders.get(id) ?? 0) + 1);
+say(`${PEOPLE} people at once`, waits);
+console.log(`Most people with one task of overlap 2: ${Math.max(...holders.values())}.`);
+await db.$client.end();
+await t.close();
+await stopCluster();
+
+async function call(method: string, path: string, token: string): Promise<any> {
+  const { status, body } = await t.call(method, path, { token });
+  if (status >= 300) throw new Error(`${method} ${path}: ${JSON.stringify(body)}`);
+  return body;
+}
+
+async function measure(what: string, ask: (n: number) => Promise<unknown>, rounds: number): Promise<void> {
+  const waits: number[] = [];
+  for (let n = 0; n < rounds; n++) {
+    const from = performance.now();
+    await ask(n);
+    waits.push(performance.now() - from);
+  }
+  say(what, waits);
+}
+
+function say(what: string, waits: number[]): void {
+  const sorted = waits.toSorted((a, b) => a - b);
+  const at = (quantile: number) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * quantile))]!.toFixed(0);
+  console.log(`${what.padEnd(40)} p50 ${at(0.5).padStart(6)} ms   p95 ${at(0.95).padStart(6)} ms`);
+}
+
+/** Tasks as an import leaves them, of which half have been ranked by the first person and one in ten is revealed. */
+async function fill(): Promise<void> {
+  const sql = (text: string, values: unknown[]) => db.$client.query(text, values);
+  await sql(
+    `insert into task (id, project_id, number, prompt, prompt_hash, content_hash, status, raters, judged)
+     select 'task_' || n, $1, n, jsonb_build_array(jsonb_build_object('role', 'user', 'content',
+       'Describe the radiograph with the number ' || n || ' here.')), md5(n::text), md5(n::text),
+       case when n % 10 = 0 then 'revealed' else 'open' end, case when n % 10 = 0 then 2 when n <= $2 / 2 then 1 else 0 end,
+       n % 10 = 0 or n <= $2 / 2
+     from generate_series(1, $2::int) n`,
+    [project, count]
+  );
+  await sql(
+    `insert into output (id, task_id, position, text)
+     select 'output_' || n || '_' || at, 'task_' || n, at,
+       'The lung is clear on the left side in case ' || n || ', as ' || md5(n::text || at) || ' says.'
+     from generate_series(1, $1::int) n, generate_series(0, 1) at`,
+    [count]
+  );
+  await sql(
+    `insert into lease (task_id, user_id, project_id, number, expires_at, version, open)
+     select 'task_' || n, $1, $3, n, now(), 1, n % 10 > 0 from generate_series(1, $2::int / 2) n`,
+    [ada.id, count, project]
+  );
+  await sql(
+    `insert into ranking (id, task_id, kind, user_id, rater, version, tiers, verdict, ratings)
+     select 'ranking_' || n, 'task_' || n, 'review', $1::text, $1::text, 1,
+       jsonb_build_array(jsonb_build_array('output_' || n || '_1'), jsonb_build_array('output_' || n || '_0')), 'ranked', '{}'
+     from generate_series(1, $2::int / 2) n`,
+    [ada.id, count]
+  );
+  await sql(
+    `insert into task_tally (project_id, total, revealed, wanted, ranked, judgements)
+     select project_id, count(*), count(*) filter (where status = 'revealed'), 2 * count(*), sum(raters), $2
+     from task where project_id = $1 group by 1`,
+    [project, count / 2]
+  );
+  await sql('vacuum analyze', []);
+}

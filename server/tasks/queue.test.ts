@@ -1,0 +1,145 @@
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { randomFrom } from '#domain/random.ts';
+import type { Task } from '#wire/task.ts';
+import { connect } from '../db/connect.ts';
+import { testApp, type TestApp } from '../testing-app.ts';
+import { recount, tallies } from './tally.ts';
+
+let t: TestApp;
+let db: ReturnType<typeof connect>;
+beforeAll(async () => {
+  t = await testApp();
+  db = connect({ connectionString: t.config.databaseUrl! }, 2);
+});
+afterAll(async () => {
+  await db.$client.end();
+  await t.close();
+});
+
+type Member = { id: string; token: string };
+
+async function setUp(tasks: number, people: number, overlap: number) {
+  const project = await t.project({ mode: 'blind', overlap });
+  const rows = Array.from({ length: tasks }, (_, n) => ({ prompt: `p${n}`, outputs: ['a', 'b'] }));
+  const sent = await t.call('POST', `/api/v1/projects/${project}/imports`, {
+    body: rows.map((row) => JSON.stringify(row)).join('\n'),
+    headers: { 'content-type': 'application/jsonl' }
+  });
+  await expect
+    .poll(async () => (await t.call('GET', `/api/v1/imports/${sent.body.id}`)).body.status)
+    .toBe('done');
+  const members = await Promise.all(Array.from({ length: people }, () => t.member(project, 'reviewer')));
+  return { project, members };
+}
+
+const next = async (project: string, { token }: Member, after = ''): Promise<Task | null> =>
+  (await t.call('POST', `/api/v1/projects/${project}/tasks/next${after && `?after=${after}`}`, { token }))
+    .body;
+
+const on = (task: Task, { token }: Member) => ({
+  rank: () =>
+    t.call('PUT', `/api/v1/tasks/${task.id}/ranking`, {
+      token,
+      body: { tiers: [[task.outputs[0]!.id]] }
+    }),
+  undo: () => t.call('POST', `/api/v1/tasks/${task.id}/ranking/undo`, { token }),
+  skip: () => t.call('POST', `/api/v1/tasks/${task.id}/skip`, { token, body: {} }),
+  giveBack: () => t.call('DELETE', `/api/v1/tasks/${task.id}/lease`, { token })
+});
+
+const lapse = (task: Task, { id }: Member) =>
+  db.execute(
+    sql`update lease set expires_at = now() - interval '1 second' where task_id = ${task.id} and user_id = ${id}`
+  );
+
+test('two hundred people who ask at once: no task goes to more than its overlap, and all that there are go out', async () => {
+  const { project, members } = await setUp(130, 200, 2);
+  const given = await Promise.all(members.map((member) => next(project, member, 'none')));
+  const holders = Map.groupBy(
+    given.filter((task) => task !== null),
+    ({ id }) => id
+  );
+  expect(given.filter((task) => task === null)).toEqual([]);
+  expect([...holders.values()].every((tasks) => tasks.length === 2)).toBe(true);
+  expect(holders.size).toBe(100);
+  // Sixty places are left, for two hundred who ask for the one after.
+  const more = await Promise.all(members.map((member, i) => next(project, member, given[i]!.id)));
+  expect(more.filter((task) => task !== null)).toHaveLength(60);
+  for (const [i, task] of more.entries()) expect(task?.id).not.toBe(given[i]!.id);
+});
+
+test('a lease that lapses makes the task the next of others, also of those who were led past it', async () => {
+  const { project, members } = await setUp(3, 2, 1);
+  const [ada, bo] = members as [Member, Member];
+  const first = (await next(project, ada))!;
+  const second = (await next(project, bo))!;
+  expect([first.number, second.number]).toEqual([1, 2]);
+  await on(second, bo).rank();
+  const third = (await next(project, bo))!;
+  expect(third.number).toBe(3);
+  await on(third, bo).rank();
+  expect(await next(project, bo)).toBeNull();
+  await lapse(first, ada);
+  expect((await next(project, bo))!.number).toBe(1);
+  expect(await next(project, ada)).toBeNull();
+});
+
+test('a task that was opened by its link while the next was asked for is still handed out', async () => {
+  const { project, members } = await setUp(3, 1, 1);
+  const ada = members[0]!;
+  const path = `/api/v1/projects/${project}/tasks`;
+  const first = (await t.call('GET', path, { token: ada.token })).body.items[0];
+  expect((await next(project, ada, first.id))!.number).toBe(2);
+  expect((await next(project, ada))!.number).toBe(2);
+  expect((await next(project, ada, (await next(project, ada))!.id))!.number).toBe(1);
+});
+
+const SEEDS = Number(process.env.CONCORD_SEED ? 1 : 12);
+
+test(`whatever ${SEEDS} stories of people do, the counts are those of the tasks, nothing is handed out twice or forgotten`, async () => {
+  for (let n = 0; n < SEEDS; n++) {
+    const seed = Number(process.env.CONCORD_SEED ?? n + 1);
+    await story(seed).catch((error: unknown) => {
+      throw new Error(`CONCORD_SEED=${seed}`, { cause: error });
+    });
+  }
+}, 120_000);
+
+async function story(seed: number): Promise<void> {
+  const random = randomFrom(seed);
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
+  const overlap = 1 + Math.floor(random() * 2);
+  const { project, members } = await setUp(6, 3, overlap);
+  const held = new Map<Member, Task>();
+  for (let step = 0; step < 40; step++) {
+    const member = pick(members);
+    const task = held.get(member) ?? (await next(project, member));
+    if (!task) continue;
+    held.set(member, task);
+    const act = pick(['rank', 'rank', 'skip', 'giveBack', 'undo', 'lapse', 'ahead'] as const);
+    if (act === 'ahead') await next(project, member, task.id);
+    else if (act === 'lapse') await lapse(task, member);
+    else if (act === 'undo') await on(task, member).undo();
+    else await on(task, member)[act]();
+    if (act !== 'ahead' && act !== 'undo') held.delete(member);
+    expect(await tallies(db, project)).toEqual(await recount(db, project));
+  }
+  // Held tasks end with their leases; then each that lacks raters comes to whoever has not judged it.
+  await db.execute(sql`update lease set expires_at = now() where project_id = ${project}`);
+  for (const member of members) {
+    const overview = (await t.call('GET', `/api/v1/projects/${project}/overview`, { token: member.token }))
+      .body;
+    const tasks = (await t.call('GET', `/api/v1/projects/${project}/tasks?limit=50`, { token: member.token }))
+      .body.items as Task[];
+    const open = tasks.filter(({ status, my_version }) => status === 'open' && !my_version);
+    expect(overview.tasks.todo).toBe(open.length);
+    const seen = new Set<string>();
+    for (let task = await next(project, member); task; task = await next(project, member)) {
+      expect(seen).not.toContain(task.id);
+      seen.add(task.id);
+      expect((await on(task, member).rank()).status).toBe(200);
+    }
+    expect([...seen].toSorted()).toEqual(open.map(({ id }) => id).toSorted());
+  }
+}

@@ -1,0 +1,142 @@
+import { and, eq, sql, type SQL } from 'drizzle-orm';
+import { member, project } from '../auth/tables.ts';
+import type { Queryable } from '../db/index.ts';
+import { takeLease } from './leases.ts';
+
+/** Who asks for a task, and where. */
+export interface Asker {
+  projectId: string;
+  userId: string;
+  /** Of the project; a task may have its own. */
+  overlap: number;
+  specialties: readonly string[];
+}
+
+export async function askerOf(db: Queryable, projectId: string, userId: string): Promise<Asker> {
+  const [row] = await db
+    .select({ overlap: project.overlap, specialties: member.specialties })
+    .from(project)
+    .leftJoin(member, and(eq(member.projectId, project.id), eq(member.userId, userId)))
+    .where(eq(project.id, projectId));
+  return { projectId, userId, overlap: row!.overlap, specialties: row!.specialties ?? [] };
+}
+
+interface Found extends Record<string, unknown> {
+  id: string;
+  number: number;
+}
+
+/**
+ * The caller's next task, leased to them: the one they hold, else one that was meant for them, else one that somebody gave back or
+ * let lapse, else the first by number that they have not been led past, else one that they skipped; null where nothing is left.
+ * `after`: the task that they are still at, which is not the next. Each search reads an index in its order and ends at the first
+ * task that fits, so that the length of the queue does not matter.
+ */
+export async function leaseNext(
+  tx: Queryable,
+  asker: Asker,
+  after: string | null = null
+): Promise<string | null> {
+  // Two callers at once would both see a place that only one may have, and places behind them as taken that are not.
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'lease/' + asker.projectId}))`);
+  const place = await placeOf(tx, asker);
+  const found =
+    (await held(tx, asker, after)) ??
+    (await assigned(tx, asker, after)) ??
+    (await freedBefore(tx, asker, after, place)) ??
+    (await firstAfter(tx, asker, after, place)) ??
+    (await skipped(tx, asker, after));
+  if (!found) return null;
+  await takeLease(tx, found.id, asker.userId);
+  return found.id;
+}
+
+const held = (tx: Queryable, { projectId, userId, ...asker }: Asker, after: string | null) =>
+  first(
+    tx,
+    sql`from lease mine join task t on t.id = mine.task_id
+      where ${isMine(projectId, userId)} and not mine.skipped and mine.expires_at > now()
+        and ${lacksRaters({ projectId, userId, ...asker })} and t.id is distinct from ${after}
+      order by mine.number`
+  );
+
+const assigned = (tx: Queryable, asker: Asker, after: string | null) =>
+  first(
+    tx,
+    sql`from lease mine join task t on t.id = mine.task_id
+      where ${isMine(asker.projectId, asker.userId)} and mine.assigned and not mine.skipped
+        and ${lacksRaters(asker)} and t.id is distinct from ${after}
+      order by mine.number`
+  );
+
+/** Whatever came free behind the caller's place has the lease of whoever did not judge it. */
+const freedBefore = (tx: Queryable, asker: Asker, after: string | null, place: number) =>
+  first(
+    tx,
+    sql`from lease l join task t on t.id = l.task_id ${leftMine(asker)}
+      where l.project_id = ${asker.projectId} and l.version = 0 and l.open and not l.assigned and l.number <= ${place}
+        and ${isFor(asker)} and ${lacksRaters(asker)} and t.id is distinct from ${after}
+      order by l.number`
+  );
+
+async function firstAfter(
+  tx: Queryable,
+  asker: Asker,
+  after: string | null,
+  place: number
+): Promise<Found | null> {
+  const { projectId, userId } = asker;
+  const found = await first(
+    tx,
+    sql`from task t ${leftMine(asker)}
+      where t.project_id = ${projectId} and t.status = 'open' and t.number > ${place}
+        and ${isFor(asker)} and ${lacksRaters(asker)} and t.id is distinct from ${after}
+      order by t.number`
+  );
+  const end = sql`(select coalesce(max(number), 0) from task where project_id = ${projectId})`;
+  // A task that was opened by its link has no lease to be found by again.
+  const beforeAfter = sql`(select number - 1 from task where id = ${after} and project_id = ${projectId} and number > ${place})`;
+  await tx.execute(sql`
+    insert into queue_place (project_id, user_id, number)
+    values (${projectId}, ${userId}, least(${found?.number ?? end}, ${beforeAfter}))
+    on conflict (project_id, user_id) do update set number = excluded.number`);
+  return found;
+}
+
+const skipped = (tx: Queryable, asker: Asker, after: string | null) =>
+  first(
+    tx,
+    sql`from lease mine join task t on t.id = mine.task_id
+      where ${isMine(asker.projectId, asker.userId)} and mine.skipped and ${lacksRaters(asker)}
+        and (not t.assigned or mine.assigned)
+        and (t.specialty is null or t.specialty = any(${sql.param(asker.specialties)}::text[]))
+        and t.id is distinct from ${after}
+      order by mine.updated_at`
+  );
+
+async function first(tx: Queryable, from: SQL): Promise<Found | null> {
+  const { rows } = await tx.execute<Found>(sql`select t.id, t.number ${from} limit 1`);
+  return rows[0] ?? null;
+}
+
+async function placeOf(tx: Queryable, { projectId, userId }: Asker): Promise<number> {
+  const { rows } = await tx.execute<{ number: number }>(
+    sql`select number from queue_place where project_id = ${projectId} and user_id = ${userId}`
+  );
+  return rows[0]?.number ?? 0;
+}
+
+export const leftMine = ({ userId }: Asker) =>
+  sql`left join lease mine on mine.task_id = t.id and mine.user_id = ${userId}`;
+
+export const isMine = (projectId: string, userId: string) =>
+  sql`mine.project_id = ${projectId} and mine.user_id = ${userId} and mine.version = 0 and mine.open`;
+
+/** Of a task in line: it is for everybody, or for a specialty that the caller has; they have not judged it and not skipped it. */
+const isFor = ({ specialties }: Asker) => sql`
+  not t.assigned and (t.specialty is null or t.specialty = any(${sql.param(specialties)}::text[]))
+    and coalesce(mine.version, 0) = 0 and not coalesce(mine.skipped, false)`;
+
+export const lacksRaters = ({ userId, overlap }: Asker) => sql`
+  t.status = 'open' and t.raters + (select count(*) from lease l where l.task_id = t.id and l.user_id <> ${userId}
+    and l.version = 0 and not l.skipped and l.expires_at > now()) < coalesce(t.overlap, ${overlap})`;
