@@ -89,6 +89,10 @@ export const limits = {
     /** Rows of a log that are applied in one go while it is loaded; others are served in between. */
     rows_loaded_at_once: 500,
     note_length_max: 20_000,
+    /** An edited output; longer ones cannot be edited on the page. */
+    edited_length_max: 50_000,
+    /** A remark on a stretch of an output, as JSON. */
+    span_length_max: 4_000,
     /** Keys of a document's map that were ever written, removed ones too. */
     keys_max: 1_000,
     value_length_max: 64,

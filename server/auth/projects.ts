@@ -14,7 +14,7 @@ export async function createProject(
   given: z.infer<typeof NewProject>
 ): Promise<Project> {
   return db.transaction(async (tx) => {
-    const { name, guidelines, criteria, review } = given;
+    const { name, guidelines, criteria, review, span_categories } = given;
     const [row] = await tx
       .insert(project)
       .values({
@@ -24,6 +24,8 @@ export async function createProject(
         criteria,
         mode: review.mode,
         overlap: review.overlap,
+        strength: review.strength,
+        spanCategories: span_categories,
         createdBy: actor.id
       })
       .returning();
@@ -40,13 +42,14 @@ export async function createProject(
 }
 
 export function projectJson(row: ProjectRow, role: Project['role']): Project {
-  const { id, name, guidelines, criteria, mode, overlap } = row;
+  const { id, name, guidelines, criteria, mode, overlap, strength } = row;
   return {
     id,
     name,
     guidelines,
     criteria,
-    review: { mode, overlap },
+    review: { mode, overlap, strength },
+    span_categories: row.spanCategories,
     role,
     created_at: row.createdAt.toISOString()
   };

@@ -9,7 +9,7 @@ import {
   timestamp,
   uniqueIndex
 } from 'drizzle-orm/pg-core';
-import type { Criterion, ProjectMode, Role } from '#wire/project.ts';
+import { SPAN_CATEGORIES, type Criterion, type ProjectMode, type Role } from '#wire/project.ts';
 
 const at = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
 
@@ -82,6 +82,8 @@ export const project = pgTable('project', {
   /** Rankings by different people that reveal a blind task. */
   overlap: integer().notNull().default(1),
   criteria: jsonb().$type<Criterion[]>().notNull(),
+  strength: boolean().notNull().default(false),
+  spanCategories: jsonb('span_categories').$type<string[]>().notNull().default(SPAN_CATEGORIES),
   createdBy: text('created_by').references(() => user.id),
   createdAt: at('created_at').notNull().defaultNow()
 });

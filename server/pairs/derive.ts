@@ -1,4 +1,4 @@
-import { derivePairs, type DerivedPair } from '#domain/pairs.ts';
+import { derivePairs, strengthOf, type DerivedPair } from '#domain/pairs.ts';
 import type { Pair, TrlPair } from '#wire/pair.ts';
 import type { RankingKind } from '#wire/ranking.ts';
 import type { Queryable } from '../db/index.ts';
@@ -98,6 +98,7 @@ export function trlPair({ task, pair }: { task: TaskRecord; pair: NamedPair }): 
     ranking_ids: by.map(({ id }) => id),
     raters: by.map(({ rater }) => rater),
     edited: editedText !== null,
+    strength: editedText === null ? strengthOf(chosen, rejected, by) : null,
     votes_for: votes.for,
     votes_against: votes.against,
     votes_tie: votes.tie

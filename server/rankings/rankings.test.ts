@@ -53,6 +53,56 @@ test('all bad and cannot judge need no tiers, and count as judged', async () => 
   expect(await status(ada.token)).toBe('revealed');
 });
 
+test('a remark on a stretch of an output goes along with the words it is about, counted in UTF-16 code units', async () => {
+  const { project, ada, put } = await setUp('open');
+  const sent = await t.call('POST', `/api/v1/projects/${project}/imports`, {
+    body: JSON.stringify({ prompt: 'p', outputs: ['Kein 🫁-Befund, e\u0301tude.', 'b'] }),
+    headers: { 'content-type': 'application/jsonl' }
+  });
+  await expect
+    .poll(async () => (await t.call('GET', `/api/v1/imports/${sent.body.id}`)).body.status)
+    .toBe('done');
+  const task = (await t.call('GET', `/api/v1/projects/${project}/tasks?cursor=1`)).body.items[0];
+  const output = task.outputs[0].id;
+  const judge = (spans: object[]) =>
+    t.call('PUT', `/api/v1/tasks/${task.id}/ranking`, {
+      token: ada.token,
+      body: { tiers: [], verdict: 'all_bad', spans }
+    });
+  const span = { output, start: 5, end: 7, category: 'Hallucination', text: 'No such organ.' };
+  expect((await judge([span])).body.spans).toEqual([{ ...span, quote: '🫁' }]);
+  expect((await judge([{ ...span, start: 16, end: 18 }])).body.spans[0].quote).toBe('e\u0301');
+  for (const [wrong, says] of [
+    [{ start: 6, end: 9 }, 'within a character'],
+    [{ start: 9, end: 9 }, 'start before end'],
+    [{ end: 900 }, 'UTF-16 code units'],
+    [{ category: 'Ugly' }, 'category must be one of: Wrong finding, Omission'],
+    [{ output: 'output_of_another' }, 'not an output']
+  ] as const) {
+    const refused = await judge([span, { ...span, ...wrong }]);
+    expect(refused.status).toBe(422);
+    expect(refused.body.detail).toContain('spans[1]: ');
+    expect(refused.body.detail).toContain(says);
+  }
+  expect((await put(ada.token, { tiers: [], verdict: 'all_bad' })).body.spans).toEqual([]);
+});
+
+test('how much better the best is goes along, into pairs of just those two, and is refused where nothing stands alone', async () => {
+  const { project, ada, bo, a, b, c, put } = await setUp('open');
+  expect((await put(ada.token, { tiers: [[a], [b], [c]], strength: 3 })).body.strength).toBe(3);
+  await put(bo.token, { tiers: [[a], [b], [c]], strength: 2 });
+  const { response } = await t.call('GET', `/api/v1/projects/${project}/pairs?format=trl`);
+  const lines = (await response.text())
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const strengthOf = (chosen: string, rejected: string) =>
+    lines.find((one) => one.chosen_output === chosen && one.rejected_output === rejected).strength;
+  expect([strengthOf(a, b), strengthOf(a, c), strengthOf(b, c)]).toEqual([2.5, null, null]);
+  for (const body of [{ tiers: [[a, b]] }, { tiers: [[a]] }, { tiers: [], verdict: 'all_bad' }])
+    expect((await put(ada.token, { ...body, strength: 1 })).body.detail).toContain('stands alone');
+});
+
 test('ratings, an edited output and a comment go along; what does not fit is refused by name', async () => {
   const { ada, a, b, put } = await setUp('open');
   const body = {

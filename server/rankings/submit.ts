@@ -17,6 +17,7 @@ import {
 } from '../tasks/index.ts';
 import type { Tell } from './announce.ts';
 import { checkRatings } from './ratings.ts';
+import { checkSpans, quoted } from './spans.ts';
 import { addVersion, type RankingRow } from './versions.ts';
 
 /** What this room needs of the live rooms. */
@@ -60,6 +61,7 @@ export async function submit(
   const task = await taskOrFault(db, taskId);
   const project = (await projectById(db, task.projectId))!;
   checkSubmission(task, given, project.criteria);
+  checkSpans(task, given.spans ?? [], project.spanCategories);
   await checkOpen(db, task, actor.id, project.overlap);
   const change = {
     ranks: ranksFromTiers(given.tiers),
@@ -76,7 +78,9 @@ export async function submit(
       ratings: folded.ratings,
       edited: given.edited ?? null,
       comment: folded.note || null,
-      shown: await orderShown(tx, task, project.mode, actor),
+      strength: given.strength ?? null,
+      spans: quoted(task, given.spans ?? []),
+      shown: await orderShown(tx, task, project.mode, actor, given.shown_order),
       afterReveal: locked.revealedAt !== null
     });
     const { isNew } = await noteRanked(tx, taskId, actor.id, row.version);
@@ -106,13 +110,25 @@ function checkSubmission(
     );
   if (given.edited && !outputs.includes(given.edited.output))
     throw new Fault(422, 'invalid', 'edited.output is not an output of this task.');
-  const texts = [given.comment, given.reason, given.edited?.text];
+  checkStrength(given);
+  const spans = (given.spans ?? []).map(({ text }) => text);
+  const texts = [given.comment, given.reason, given.edited?.text, ...spans];
   if (texts.some((text) => text && (!text.isWellFormed() || text.includes('\0'))))
     throw new Fault(
       422,
       'bad_character',
       'A text holds a NUL character or half of a surrogate pair; remove it.'
     );
+}
+
+/** How much better: said of one that stands alone before the next. */
+function checkStrength({ strength, tiers, verdict }: SubmitRanking): void {
+  if (strength === undefined || (verdict === 'ranked' && tiers.length > 1 && tiers[0]!.length === 1)) return;
+  throw new Fault(
+    422,
+    'invalid',
+    'strength says how much better the first place is than the second; here no output stands alone before another.'
+  );
 }
 
 /** Anyone who may judge may judge any task until its overlap is reached; those who did may correct themselves. */
@@ -127,7 +143,17 @@ async function checkOpen(
   throw new Fault(409, 'overlap_reached', `This task has its ${overlap} rankings; take the next one.`);
 }
 
-export function hashOf({ tiers, verdict, ratings, edited, comment, reason, shown }: RankingRow): string {
+export function hashOf({
+  tiers,
+  verdict,
+  ratings,
+  edited,
+  comment,
+  reason,
+  shown,
+  strength,
+  spans
+}: RankingRow): string {
   const content = canonicalJson({
     tiers,
     verdict,
@@ -135,7 +161,9 @@ export function hashOf({ tiers, verdict, ratings, edited, comment, reason, shown
     edited,
     comment,
     reason,
-    ...(shown ? { shown } : {})
+    ...(shown ? { shown } : {}),
+    ...(strength ? { strength } : {}),
+    ...(spans.length ? { spans } : {})
   });
   return createHash('sha256').update(content).digest('hex');
 }

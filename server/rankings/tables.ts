@@ -9,7 +9,14 @@ import {
   timestamp,
   uniqueIndex
 } from 'drizzle-orm/pg-core';
-import type { EditedOutput, RankingKind, Ratings, RecordedVerdict, Tiers } from '#wire/ranking.ts';
+import type {
+  EditedOutput,
+  QuotedSpan,
+  RankingKind,
+  Ratings,
+  RecordedVerdict,
+  Tiers
+} from '#wire/ranking.ts';
 import { user } from '../auth/tables.ts';
 import { task } from '../tasks/tables.ts';
 
@@ -32,6 +39,8 @@ export const ranking = pgTable(
     ratings: jsonb().$type<Ratings>().notNull(),
     edited: jsonb().$type<EditedOutput | null>(),
     comment: text(),
+    strength: integer(),
+    spans: jsonb().$type<QuotedSpan[]>().notNull().default([]),
     /** The outputs in the order in which this person was shown them; null where it was imported. */
     shown: jsonb().$type<string[] | null>(),
     /** The version that this one takes back. */

@@ -45,10 +45,23 @@ export async function undoSubmission(db: Database, actor: Actor, taskId: string)
 
 /** A person's last version (before version `before`), and whether it is too old to be taken back. */
 async function lastOf(tx: Queryable, taskId: string, userId: string, before?: number) {
-  const { tiers, verdict, reason, ratings, edited, comment, shown, roomSeq, version, undoes } = ranking;
+  const {
+    tiers,
+    verdict,
+    reason,
+    ratings,
+    edited,
+    comment,
+    strength,
+    spans,
+    shown,
+    roomSeq,
+    version,
+    undoes
+  } = ranking;
   const [row] = await tx
     .select({
-      content: { tiers, verdict, reason, ratings, edited, comment, shown, roomSeq },
+      content: { tiers, verdict, reason, ratings, edited, comment, strength, spans, shown, roomSeq },
       ...{ version, undoes },
       late: sql<boolean>`${ranking.submittedAt} < clock_timestamp() - make_interval(mins => ${limits.rankings.undo_minutes})`
     })

@@ -1,6 +1,14 @@
 import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm';
 import type { Judgement } from '#domain/pairs.ts';
-import type { EditedOutput, Ranking, RankingKind, Ratings, RecordedVerdict, Tiers } from '#wire/ranking.ts';
+import type {
+  EditedOutput,
+  QuotedSpan,
+  Ranking,
+  RankingKind,
+  Ratings,
+  RecordedVerdict,
+  Tiers
+} from '#wire/ranking.ts';
 import { user } from '../auth/tables.ts';
 import { newId, type Queryable } from '../db/index.ts';
 import { noteImportedJudgements, noteJudgements, type AddedTask } from '../tasks/index.ts';
@@ -19,6 +27,8 @@ export interface NewVersion {
   ratings?: Ratings;
   edited?: EditedOutput | null;
   comment?: string | null;
+  strength?: number | null;
+  spans?: QuotedSpan[];
   shown?: string[] | null;
   undoes?: number | null;
   roomSeq?: number | null;
@@ -89,9 +99,22 @@ export async function rankingsOf(
 }
 
 export function rankingJson(row: RankingRow, name: string | null): Ranking {
-  const { id, kind, version, tiers, verdict, reason, ratings, edited, comment } = row;
+  const { id, kind, version, tiers, verdict, reason, ratings, edited, comment, strength, spans } = row;
   return {
-    ...{ id, task: row.taskId, kind, version, tiers, verdict, reason, ratings, edited, comment },
+    ...{
+      id,
+      task: row.taskId,
+      kind,
+      version,
+      tiers,
+      verdict,
+      reason,
+      ratings,
+      edited,
+      comment,
+      strength,
+      spans
+    },
     rater: { id: row.userId, name: name ?? row.rater },
     ...{ shown_order: row.shown, undoes: row.undoes },
     after_reveal: row.afterReveal,
@@ -112,10 +135,10 @@ export async function judgementsOf(db: Queryable, taskIds: string[]): Promise<Ma
     .leftJoin(user, eq(user.id, ranking.userId))
     .where(inArray(ranking.taskId, taskIds));
   const judgements = rows.map(({ row, name }) => {
-    const { id, taskId, kind, rater, version, tiers, verdict, edited, afterReveal } = row;
+    const { id, taskId, kind, rater, version, tiers, verdict, edited, strength, afterReveal } = row;
     const submittedAt = row.submittedAt.toISOString();
     return {
-      ...{ taskId, id, kind, rater, version, tiers, verdict, edited, afterReveal, submittedAt },
+      ...{ taskId, id, kind, rater, version, tiers, verdict, edited, strength, afterReveal, submittedAt },
       raterName: name ?? rater
     };
   });

@@ -150,7 +150,7 @@ function checkStruct(struct: Struct): void {
 
 function isPlain(value: unknown): boolean {
   if (typeof value === 'number') return Number.isFinite(value);
-  if (typeof value === 'string') return value.length <= limits.rooms.value_length_max;
+  if (typeof value === 'string') return value.length <= limits.rooms.span_length_max;
   return typeof value === 'boolean';
 }
 

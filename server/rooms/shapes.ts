@@ -13,6 +13,7 @@ export type Part =
   | { kind: 'text'; length_max: number };
 
 const CRITERION = /^[a-z][a-z0-9_]{0,39}$/;
+const SPAN_ID = /^[a-z0-9]{8,32}$/;
 const PLAIN = ['number', 'string', 'boolean'];
 
 /** A lobby has no document: nobody has the right to write there. */
@@ -29,8 +30,24 @@ export const PARTS: Record<string, Part> = {
       const [criterion, output, ...rest] = key.split('/');
       return CRITERION.test(criterion!) && outputs.has(output ?? '') && !rest.length;
     },
-    value: (value) => PLAIN.includes(typeof value),
+    value: (value) =>
+      PLAIN.includes(typeof value) &&
+      (typeof value !== 'string' || value.length <= limits.rooms.value_length_max),
     says: 'ratings are plain values by criterion/output.'
+  },
+  /** Which output `edited` is a better version of. */
+  editing: {
+    kind: 'map',
+    key: (key) => key === 'output',
+    value: (value) => typeof value === 'string' && value.length <= limits.rooms.value_length_max,
+    says: 'editing names an output.'
+  },
+  edited: { kind: 'text', length_max: limits.rooms.edited_length_max },
+  spans: {
+    kind: 'map',
+    key: (key) => SPAN_ID.test(key),
+    value: (value) => typeof value === 'string' && value.length <= limits.rooms.span_length_max,
+    says: 'spans are short texts by ids of their own.'
   },
   note: { kind: 'text', length_max: limits.rooms.note_length_max }
 };

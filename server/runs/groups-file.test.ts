@@ -43,7 +43,7 @@ function row(task: string, chosen: string, rejected: string, edited = false): Da
       chosen_output: chosen,
       rejected_output: rejected,
       ...{ ranking_id: 'r1', ranking_ids: ['r1'], rater: 'ada', raters: ['ada'], ranked_at: '', edited },
-      ...{ votes_for: 1, votes_against: 0, votes_tie: 0 }
+      ...{ strength: null, votes_for: 1, votes_against: 0, votes_tie: 0 }
     }
   };
 }

@@ -72,6 +72,30 @@ test('the order stays while the task is read again, and goes with the vote', asy
   }
 });
 
+test('a page that was opened by its link before the task was handed out says which order it showed', async () => {
+  for (let n = 0, differed = 0; differed < 2; n++) {
+    expect(n).toBeLessThan(20);
+    const { id, imported } = await project('blind', 4);
+    const ada = await join(id, 'ada');
+    const opened = (await as<Task>(ada, 'GET', `/tasks/${imported.id}`)).shown_order!;
+    const leased = (await nextOf(ada, id)).shown_order!;
+    if (opened.join() === leased.join()) continue;
+    differed++;
+    const submit = async (shown_order?: string[]) =>
+      (
+        await as<Ranking>(ada, 'PUT', `/tasks/${imported.id}/ranking`, {
+          tiers: [[opened[0]!]],
+          ...(shown_order ? { shown_order } : {})
+        })
+      ).shown_order;
+    expect(await submit(opened)).toEqual(opened);
+    expect(await submit(leased)).toEqual(leased);
+    expect(await submit()).toEqual(leased);
+    // An order that nobody gave is not believed.
+    expect(await submit([...leased].reverse())).toEqual(leased);
+  }
+});
+
 test('who skipped gives their order free for the next', async () => {
   const { id } = await project('blind', 2);
   const [ada, bo, cy] = [await join(id, 'ada'), await join(id, 'bo'), await join(id, 'cy')];

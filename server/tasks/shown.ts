@@ -27,14 +27,21 @@ export function shownTo(
   return shownOrder(ids, seat ?? unassignedSeat(task.id, userId));
 }
 
-/** What to keep with a judgement: the order in which this caller was shown the task's outputs. */
+/**
+ * What to keep with a judgement: the order in which this caller was shown the task's outputs. A page that was opened by its link
+ * before the task was handed out shows the order of nobody's seat; which of the two it was the page says.
+ */
 export async function orderShown(
   db: Queryable,
   { id, status, outputs }: TaskRecord,
   mode: Mode,
-  actor: Actor
+  actor: Actor,
+  said: readonly string[] = []
 ): Promise<string[]> {
   if (!isInBrowser(actor)) return outputs.map((output) => output.id);
   const mine = await leaseOf(db, id, actor.id);
-  return shownTo(letterOrder(outputs), { id, mode, status }, actor.id, mine?.seat ?? null);
+  const shown = (seat: number | null) => shownTo(letterOrder(outputs), { id, mode, status }, actor.id, seat);
+  const unseated = shown(null);
+  const isUnseated = unseated.length === said.length && unseated.every((output, i) => output === said[i]);
+  return isUnseated ? unseated : shown(mine?.seat ?? null);
 }

@@ -244,6 +244,32 @@ test.each<[string, number, (client: number) => Uint8Array]>([
     (client) => updateBy(client, (doc) => doc.getMap('ratings').set(`a/${first}`, 'x'.repeat(65)))
   ],
   [
+    'a remark without an id of its own',
+    4400,
+    (client) => updateBy(client, (doc) => doc.getMap('spans').set('ranks', '{}'))
+  ],
+  [
+    'a remark over the limit',
+    4400,
+    (client) =>
+      updateBy(client, (doc) =>
+        doc.getMap('spans').set('a1b2c3d4', 'x'.repeat(limits.rooms.span_length_max + 1))
+      )
+  ],
+  [
+    'an edit of two outputs',
+    4400,
+    (client) => updateBy(client, (doc) => doc.getMap('editing').set('second', first))
+  ],
+  [
+    'an edit over the limit',
+    4413,
+    (client) =>
+      updateBy(client, (doc) =>
+        doc.getText('edited').insert(0, 'x'.repeat(limits.rooms.edited_length_max + 1))
+      )
+  ],
+  [
     'bold text',
     4400,
     (client) => updateBy(client, (doc) => doc.getText('note').insert(0, 'x', { bold: true }))

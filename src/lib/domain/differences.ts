@@ -15,6 +15,36 @@ export function differences(a: string, b: string): [Piece[], Piece[]] {
   return [join(left, keptLeft), join(right, keptRight)];
 }
 
+export interface Change {
+  text: string;
+  kind: 'same' | 'removed' | 'added';
+}
+
+/** What was done to a text, in one text: what was removed stands before what came in its place. */
+export function changes(before: string, after: string): Change[] {
+  const [left, right] = [words(before), words(after)];
+  if (left.length > WORDS_MAX || right.length > WORDS_MAX)
+    return [
+      { text: before, kind: 'removed' },
+      { text: after, kind: 'added' }
+    ];
+  const [keptLeft, keptRight] = matched(left, right);
+  const found: Change[] = [];
+  const add = (text: string, kind: Change['kind']) => {
+    const last = found.at(-1);
+    if (last?.kind === kind) last.text += text;
+    else found.push({ text, kind });
+  };
+  let i = 0;
+  for (const [j, word] of right.entries()) {
+    while (i < left.length && !keptLeft.has(i)) add(left[i++]!, 'removed');
+    add(word, keptRight.has(j) ? 'same' : 'added');
+    if (keptRight.has(j)) i++;
+  }
+  while (i < left.length) add(left[i++]!, 'removed');
+  return found;
+}
+
 /** A word with the space before it, so that the pieces put together are the text. */
 const words = (text: string) => text.match(/\s*\S+|\s+$/g) ?? [];
 

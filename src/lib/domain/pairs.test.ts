@@ -5,7 +5,7 @@ let count = 0;
 function judged(rater: string, tiers: string[][], more: Partial<Judgement> = {}): Judgement {
   const submittedAt = new Date(1e12 + ++count * 1000).toISOString();
   const base = { id: `r${count}`, kind: 'review' as const, rater, version: 1, tiers, submittedAt };
-  return { ...base, verdict: 'ranked', edited: null, afterReveal: false, ...more };
+  return { ...base, verdict: 'ranked', edited: null, strength: null, afterReveal: false, ...more };
 }
 const say = (judgements: Judgement[], outputs = ['a', 'b', 'c']) =>
   derivePairs(outputs, judgements).map((p) => `${p.editedText ?? p.chosen}>${p.rejected}`);

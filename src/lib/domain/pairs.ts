@@ -1,4 +1,4 @@
-import type { EditedOutput, RankingKind, RecordedVerdict, Tiers } from '#wire/ranking.ts';
+import type { EditedOutput, RankingKind, RecordedVerdict, Strength, Tiers } from '#wire/ranking.ts';
 import { byText } from './order.ts';
 
 /** One version of a judgement, as pairs need it. `submittedAt` is RFC 3339 UTC, so that text order is time order. */
@@ -10,6 +10,8 @@ export interface Judgement {
   tiers: Tiers;
   verdict: RecordedVerdict;
   edited: EditedOutput | null;
+  /** How much better the first place is than the second, 1 to 3; null: not said. */
+  strength: Strength | null;
   afterReveal: boolean;
   submittedAt: string;
 }
@@ -105,6 +107,17 @@ function majority(
   if (forA.length > half) return pair(a, b, forA, forB.length);
   if (forB.length > half) return pair(b, a, forB, forA.length);
   return null;
+}
+
+/**
+ * How much better `chosen` is than `rejected`, 1 to 3: the mean over the judgements whose strength is about these two, their first
+ * place and their second; null where none is.
+ */
+export function strengthOf(chosen: string, rejected: string, by: readonly Judgement[]): number | null {
+  const said = by.flatMap(({ tiers, strength }) =>
+    strength !== null && tiers[0]?.[0] === chosen && tiers[1]?.includes(rejected) ? [strength] : []
+  );
+  return said.length ? said.reduce((sum, one) => sum + one, 0) / said.length : null;
 }
 
 function editedPairs(outputs: readonly string[], judgements: readonly Judgement[]): DerivedPair[] {

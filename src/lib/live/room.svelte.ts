@@ -2,11 +2,21 @@ import * as Y from 'yjs';
 import { roomName, type Room as RoomAddress } from '$lib/wire/room';
 import type { Ratings } from '$lib/wire/ranking';
 import { Deliveries } from './deliveries.ts';
+import { Draft } from './draft.svelte.ts';
 import { keep, type Kept } from './kept.ts';
 import { Hearers, type Heard } from './heard.ts';
 import { openLine, type Line } from './line.ts';
 import { others, type Here } from './people.ts';
 import type { Saved } from './saved.ts';
+
+const PARTS = [
+  (doc: Y.Doc) => doc.getMap<unknown>('ranks'),
+  (doc: Y.Doc) => doc.getMap<unknown>('ratings'),
+  (doc: Y.Doc) => doc.getMap<unknown>('editing'),
+  (doc: Y.Doc) => doc.getMap<unknown>('spans'),
+  (doc: Y.Doc) => doc.getText('edited'),
+  (doc: Y.Doc) => doc.getText('note')
+];
 
 /** The browser's half of a ballot or a table: its document, whether it is saved, and who else is here. */
 export class LiveRoom {
@@ -32,6 +42,16 @@ export class LiveRoom {
     trackedOrigins: new Set([this.origin]),
     captureTimeout: 0
   });
+  readonly draft = new Draft(this.doc, this.origin);
+  readonly #discarding = Symbol('discarding');
+  readonly #discarded = new Y.UndoManager(
+    PARTS.map((part) => part(this.doc)),
+    {
+      // eslint-disable-next-line svelte/prefer-svelte-reactivity -- read by Yjs alone
+      trackedOrigins: new Set([this.#discarding]),
+      captureTimeout: 0
+    }
+  );
   readonly #deliveries = new Deliveries();
   #line: Line | null = null;
   #kept: Kept | null = null;
@@ -150,6 +170,20 @@ export class LiveRoom {
     if (this.ready) this.#undo.undo();
   }
 
+  /** Empties the document, in one move that `restore` takes back. */
+  discard(): void {
+    if (!this.ready) return;
+    this.doc.transact(() => {
+      for (const part of PARTS.map((part) => part(this.doc)))
+        if (part instanceof Y.Map) part.clear();
+        else part.delete(0, part.length);
+    }, this.#discarding);
+  }
+
+  restore(): void {
+    if (this.ready) this.#discarded.undo();
+  }
+
   /** Tells the others at the table which output is in hand. */
   hold(output: string | null): void {
     this.#line?.say(output ? { output } : {});
@@ -160,6 +194,7 @@ export class LiveRoom {
     this.#line?.close();
     this.#kept?.close();
     this.#undo.destroy();
+    this.#discarded.destroy();
     this.doc.destroy();
   }
 }

@@ -39,6 +39,8 @@ export const TrlPair = z.object({
   ranking_ids: z.array(z.string()),
   raters: z.array(z.string()),
   edited: z.boolean(),
+  /** How much better the chosen is, 1 to 3, by those raters who said so of just these two: their mean. */
+  strength: z.number().nullable(),
   votes_for: z.number().int(),
   votes_against: z.number().int(),
   votes_tie: z.number().int()

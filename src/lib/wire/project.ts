@@ -13,19 +13,30 @@ export const Criterion = z.object({
 });
 export type Criterion = z.infer<typeof Criterion>;
 
+/** Kinds of remarks on a stretch of an output, in the project's own words. */
+export const SpanCategories = z.array(z.string().trim().min(1).max(60)).max(20);
+export const SPAN_CATEGORIES = ['Wrong finding', 'Omission', 'Hallucination', 'Unsafe', 'Style'];
+
 export const NewProject = z.strictObject({
   name: z.string().trim().min(1).max(120),
   guidelines: z.string().max(100_000).default(''),
-  review: z.strictObject({ mode: ProjectMode, overlap: z.number().int().min(1).max(20) }),
-  criteria: z.array(Criterion).max(20)
+  review: z.strictObject({
+    mode: ProjectMode,
+    overlap: z.number().int().min(1).max(20),
+    /** Where two outputs are compared, it is also asked how much better one is. */
+    strength: z.boolean().default(false)
+  }),
+  criteria: z.array(Criterion).max(20),
+  span_categories: SpanCategories.default(SPAN_CATEGORIES)
 });
 
 export const Project = z.object({
   id: z.string(),
   name: z.string(),
   guidelines: z.string(),
-  review: z.object({ mode: ProjectMode, overlap: z.number().int() }),
+  review: z.object({ mode: ProjectMode, overlap: z.number().int(), strength: z.boolean() }),
   criteria: z.array(Criterion),
+  span_categories: z.array(z.string()),
   role: Role,
   created_at: z.string()
 });

@@ -16,12 +16,32 @@ export type Ratings = z.infer<typeof Ratings>;
 export const EditedOutput = z.strictObject({ output: z.string(), text: z.string().min(1).max(200_000) });
 export type EditedOutput = z.infer<typeof EditedOutput>;
 
+/** How much better the first place is than the second: slightly, clearly, much. */
+export const Strength = z.number().int().min(1).max(3);
+export type Strength = z.infer<typeof Strength>;
+/** A remark on a stretch of an output; `start` and `end` count UTF-16 code units of its text, and may not cut a character in two. */
+export const Span = z.strictObject({
+  output: z.string().max(64),
+  start: z.number().int().min(0),
+  end: z.number().int().min(1),
+  category: z.string().min(1).max(60),
+  text: z.string().max(2_000)
+});
+export type Span = z.infer<typeof Span>;
+/** As it is kept: with the words it is about. */
+export const QuotedSpan = Span.extend({ quote: z.string() });
+export type QuotedSpan = z.infer<typeof QuotedSpan>;
+
 export const SubmitRanking = z.strictObject({
   tiers: Tiers,
   verdict: Verdict.default('ranked'),
   reason: z.string().max(2_000).optional(),
   ratings: Ratings.optional(),
   edited: EditedOutput.optional(),
+  strength: Strength.optional(),
+  spans: z.array(Span).max(200).optional(),
+  /** In which order the outputs were on screen; kept where it is an order that the server gave to the caller. */
+  shown_order: z.array(z.string()).max(26).optional(),
   comment: z.string().max(20_000).optional()
 });
 export type SubmitRanking = z.infer<typeof SubmitRanking>;
@@ -39,6 +59,8 @@ export const Ranking = z.object({
   reason: z.string().nullable(),
   ratings: Ratings,
   edited: EditedOutput.nullable(),
+  strength: Strength.nullable(),
+  spans: z.array(QuotedSpan),
   comment: z.string().nullable(),
   /** Output ids in the order in which the rater was shown them; null where that is not known. */
   shown_order: z.array(z.string()).nullable(),
