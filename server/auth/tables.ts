@@ -9,7 +9,8 @@ import {
   timestamp,
   uniqueIndex
 } from 'drizzle-orm/pg-core';
-import { SPAN_CATEGORIES, type Criterion, type ProjectMode, type Role } from '#wire/project.ts';
+import { SPAN_CATEGORIES } from '#wire/categories.ts';
+import type { Criterion, ProjectMode, Role } from '#wire/project.ts';
 
 const at = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
 

@@ -43,6 +43,12 @@ export const PARTS: Record<string, Part> = {
     says: 'editing names an output.'
   },
   edited: { kind: 'text', length_max: limits.rooms.edited_length_max },
+  strength: {
+    kind: 'map',
+    key: (key) => key === 'best',
+    value: (value) => value === 1 || value === 2 || value === 3,
+    says: 'strength is 1, 2 or 3.'
+  },
   spans: {
     kind: 'map',
     key: (key) => SPAN_ID.test(key),

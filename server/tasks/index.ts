@@ -4,7 +4,7 @@ import { NextQuery, SkipTask, Task, TaskQuery } from '#wire/task.ts';
 import type { Queryable } from '../db/index.ts';
 import { notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
-import { giveBack, skip } from './leases.ts';
+import { giveBack, skip, unskip } from './leases.ts';
 import { askerOf, leaseNext } from './queue.ts';
 import { listTasks, readTask, type Reader } from './read.ts';
 import { isInBrowser } from './shown.ts';
@@ -78,6 +78,18 @@ const skipRoute: Route = {
   }
 };
 
+const unskipRoute: Route = {
+  method: 'DELETE',
+  path: '/tasks/{task}/skip',
+  summary: "Takes the caller's skip of a task back; it comes in its turn again",
+  access: { who: 'member', action: 'task.judge', object: 'task' },
+  answers: { 204: null },
+  async handle({ services, params, actor }) {
+    await unskip(services.db, params.task!, actor.id);
+    return new Response(null, { status: 204 });
+  }
+};
+
 const giveBackRoute: Route = {
   method: 'DELETE',
   path: '/tasks/{task}/lease',
@@ -114,7 +126,7 @@ export async function* eachJudgedTask(
 }
 
 export const api: RoomApi = {
-  routes: [list, next, read, skipRoute, giveBackRoute],
+  routes: [list, next, read, skipRoute, unskipRoute, giveBackRoute],
   locate: {
     task: async ({ db }, id) => {
       const [row] = await db.select({ projectId: task.projectId }).from(task).where(eq(task.id, id));

@@ -74,6 +74,14 @@ export async function skip(
   await put(tx, taskId, userId, { skipped: true, skipReason: reason, expiresAt: sql`now()` });
 }
 
+/** Takes a skip back: the task comes to this person in its turn. */
+export async function unskip(tx: Queryable, taskId: string, userId: string): Promise<void> {
+  await tx
+    .update(lease)
+    .set({ skipped: false, skipReason: null, expiresAt: sql`now()`, updatedAt: sql`clock_timestamp()` })
+    .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId), eq(lease.skipped, true)));
+}
+
 /** Notes that a person's ranking of a task has this version, which makes them one of its raters; the caller holds the task's lock. */
 export async function noteRanked(
   tx: Queryable,

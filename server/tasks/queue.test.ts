@@ -95,6 +95,26 @@ test('a task that was opened by its link while the next was asked for is still h
   expect((await next(project, ada, (await next(project, ada))!.id))!.number).toBe(1);
 });
 
+test('a skipped task comes last, and in its turn again once the skip is taken back', async () => {
+  const { project, members } = await setUp(3, 1, 1);
+  const ada = members[0]!;
+  const first = (await next(project, ada))!;
+  await on(first, ada).skip();
+  const second = (await next(project, ada))!;
+  expect(second.number).toBe(2);
+  await on(second, ada).giveBack();
+  await t.call('DELETE', `/api/v1/tasks/${first.id}/skip`, { token: ada.token });
+  expect((await next(project, ada))!.number).toBe(1);
+  await on(first, ada).skip();
+  const numbers = [];
+  for (let n = 0; n < 3; n++) {
+    const task = (await next(project, ada))!;
+    numbers.push(task.number);
+    await on(task, ada).rank();
+  }
+  expect(numbers).toEqual([2, 3, 1]);
+});
+
 const SEEDS = Number(process.env.CONCORD_SEED ? 1 : 12);
 
 test(`whatever ${SEEDS} stories of people do, the counts are those of the tasks, nothing is handed out twice or forgotten`, async () => {

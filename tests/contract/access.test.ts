@@ -92,6 +92,7 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
     calls: {
       'POST /projects/{project}/tasks/next': 200,
       'POST /tasks/{task}/skip': { ok: 204, body: {} },
+      'DELETE /tasks/{task}/skip': { ok: 204 },
       'DELETE /tasks/{task}/lease': 204,
       'PUT /tasks/{task}/ranking': { ok: 200, body: { tiers: [['{output}']] } },
       'POST /tasks/{task}/ranking/undo': { ok: 200 },

@@ -169,10 +169,7 @@ test('in a blind project nobody sees another at work, nor their ranking before t
   await b.getByRole('list', { name: 'On this task now' }).getByText(ada.name).waitFor();
   expect(await b.getByRole('button', { name: 'Together' }).count()).toBe(0);
   expect(await b.getByText('model one').count()).toBe(0);
-  await tap(a, 'B', 1);
-  await tap(a, 'A', 2);
-  await saved(a);
-  await press(a, 'Control+Enter');
+  await a.getByRole('button', { name: 'B is better' }).click();
   await a.getByText('Nothing waits for you').waitFor();
   await b.reload();
   await saved(b);
@@ -180,9 +177,7 @@ test('in a blind project nobody sees another at work, nor their ranking before t
   expect(await rankingsOf(bo, task)).toEqual([]);
   expect(received.join('')).not.toMatch(new RegExp(`ballot/${task.id}|${task.outputs[0]!.id}`));
 
-  await tap(b, 'A', 1);
-  await tap(b, 'B', 2);
-  await press(b, 'Control+Enter');
+  await b.getByRole('button', { name: 'A is better' }).click();
   await b.getByText('Nothing waits for you').waitFor();
   await open(bo, task);
   await b.getByText('revealed').waitFor();

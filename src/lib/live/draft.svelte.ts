@@ -1,5 +1,5 @@
 import * as Y from 'yjs';
-import type { EditedOutput, Span } from '$lib/wire/ranking';
+import type { EditedOutput, Span, Strength } from '$lib/wire/ranking';
 
 export interface Remark extends Span {
   id: string;
@@ -8,18 +8,20 @@ export interface Remark extends Span {
 /** As long as the server lets an edited output be. */
 export const EDITED_LENGTH_MAX = 50_000;
 
-/** What a ballot holds beside ranks and ratings: one output made better, and remarks on stretches of outputs. */
+/** What a ballot holds beside ranks and ratings: how much better the best is, one output made better, and remarks on stretches of outputs. */
 export class Draft {
   /** The output that is made better; null: none is. */
   editing = $state<string | null>(null);
   /** Its text as it stands now. */
   text = $state('');
   remarks = $state.raw<readonly Remark[]>([]);
+  strength = $state<Strength | null>(null);
 
   readonly edited: Y.Text;
   readonly #doc: Y.Doc;
   readonly #editing: Y.Map<string>;
   readonly #spans: Y.Map<string>;
+  readonly #strength: Y.Map<Strength>;
   readonly #origin: unknown;
 
   constructor(doc: Y.Doc, origin: unknown) {
@@ -28,9 +30,19 @@ export class Draft {
     this.#editing = doc.getMap<string>('editing');
     this.edited = doc.getText('edited');
     this.#spans = doc.getMap<string>('spans');
+    this.#strength = doc.getMap<Strength>('strength');
+    this.#strength.observe(() => (this.strength = this.#strength.get('best') ?? null));
     this.#editing.observe(() => (this.editing = this.#editing.get('output') ?? null));
     this.edited.observe(() => (this.text = this.edited.toString()));
     this.#spans.observe(() => (this.remarks = remarksIn(this.#spans)));
+  }
+
+  /** How much better the best is; null: that is not said. */
+  setStrength(strength: Strength | null): void {
+    this.#doc.transact(() => {
+      if (strength === null) this.#strength.delete('best');
+      else this.#strength.set('best', strength);
+    }, this.#origin);
   }
 
   /** Begins to edit an output, from its text; what was edited of another goes. */

@@ -1,6 +1,6 @@
 import * as Y from 'yjs';
 import { roomName, type Room as RoomAddress } from '$lib/wire/room';
-import type { Ratings } from '$lib/wire/ranking';
+import type { Ratings, Strength } from '$lib/wire/ranking';
 import { Deliveries } from './deliveries.ts';
 import { Draft } from './draft.svelte.ts';
 import { keep, type Kept } from './kept.ts';
@@ -12,6 +12,7 @@ import type { Saved } from './saved.ts';
 const PARTS = [
   (doc: Y.Doc) => doc.getMap<unknown>('ranks'),
   (doc: Y.Doc) => doc.getMap<unknown>('ratings'),
+  (doc: Y.Doc) => doc.getMap<unknown>('strength'),
   (doc: Y.Doc) => doc.getMap<unknown>('editing'),
   (doc: Y.Doc) => doc.getMap<unknown>('spans'),
   (doc: Y.Doc) => doc.getText('edited'),
@@ -22,6 +23,8 @@ const PARTS = [
 export class LiveRoom {
   ranks = $state.raw<Readonly<Record<string, number>>>({});
   ratings = $state.raw<Readonly<Ratings>>({});
+  /** Whether the note says anything. */
+  noted = $state(false);
   people = $state.raw<Here[]>([]);
   saved = $state<Saved>('connecting');
   /** Whether there is a move of one's own to take back. */
@@ -37,7 +40,7 @@ export class LiveRoom {
   readonly note = this.doc.getText('note');
   /** Marks what this page does itself, which is what its undo takes back. */
   readonly origin = Symbol('mine');
-  readonly #undo = new Y.UndoManager([this.#ranks, this.#ratings], {
+  readonly #undo = new Y.UndoManager([this.#ranks, this.#ratings, this.doc.getMap('strength')], {
     // eslint-disable-next-line svelte/prefer-svelte-reactivity -- read by Yjs alone
     trackedOrigins: new Set([this.origin]),
     captureTimeout: 0
@@ -67,6 +70,7 @@ export class LiveRoom {
     this.#address = address;
     this.#user = user;
     this.#ranks.observe(() => (this.ranks = this.#ranks.toJSON()));
+    this.note.observe(() => (this.noted = this.note.length > 0));
     this.#ratings.observe(() => (this.ratings = this.#ratings.toJSON()));
     for (const change of ['stack-item-added', 'stack-item-popped', 'stack-cleared'] as const)
       this.#undo.on(change, () => (this.undoable = this.#undo.undoStack.length > 0));
@@ -154,6 +158,18 @@ export class LiveRoom {
     this.doc.transact(() => {
       if (number === null) this.#ranks.delete(output);
       else this.#ranks.set(output, number);
+    }, this.origin);
+  }
+
+  /** Writes who is better of two, null for neither, and by how much, in one move. */
+  compare([a, b]: readonly [string, string], better: string | null, strength: Strength | null): void {
+    if (!this.ready) return;
+    this.doc.transact(() => {
+      for (const output of [a, b]) {
+        const rank = better === null || output === better ? 1 : 2;
+        if (this.#ranks.get(output) !== rank) this.#ranks.set(output, rank);
+      }
+      this.draft.setStrength(strength);
     }, this.origin);
   }
 

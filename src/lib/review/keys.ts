@@ -1,4 +1,4 @@
-import { isTyping, plain, withCommand } from '$lib/ui/keyboard.svelte.ts';
+import { isTyping, plain, shortcuts, withCommand } from '$lib/ui/keyboard.svelte.ts';
 import { toasts } from '$lib/ui/toasts.svelte.ts';
 
 export interface Commands {
@@ -16,6 +16,9 @@ export interface Commands {
   cannotJudge(): void;
   next(): void;
   advance(): void;
+  edit(): void;
+  remark(): void;
+  discard(): void;
 }
 
 /** What a key means on the review page; null where it means nothing there. */
@@ -31,7 +34,7 @@ export function commandOf(event: KeyboardEvent): ((on: Commands) => void) | null
     if (event.key === 'ArrowUp') return (on) => on.step(-1);
     if (event.key === 'ArrowDown') return (on) => on.step(1);
   }
-  if (!plain(event) || event.repeat) return null;
+  if (!shortcuts.single || !plain(event) || event.repeat) return null;
   if (/^[1-9]$/.test(event.key)) return (on) => on.place(Number(event.key));
   return byKey[event.key.toLowerCase()] ?? null;
 }
@@ -48,5 +51,8 @@ const byKey: Record<string, (on: Commands) => void> = {
   x: (on) => on.allBad(),
   c: (on) => on.cannotJudge(),
   n: (on) => on.next(),
-  a: (on) => on.advance()
+  a: (on) => on.advance(),
+  e: (on) => on.edit(),
+  m: (on) => on.remark(),
+  d: (on) => on.discard()
 };

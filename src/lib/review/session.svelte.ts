@@ -50,6 +50,16 @@ export class Session {
     this.selected = this.shown[0] ?? '';
   }
 
+  /** Which of two is better: asked as such, not as a ranking. */
+  get isPair(): boolean {
+    return this.outputs.length === 2;
+  }
+
+  /** Criteria are asked for too, so that one press cannot say all. */
+  get needsMore(): boolean {
+    return this.project.criteria.length > 0;
+  }
+
   board = $derived.by(() => (this.mode === 'mine' ? this.mine : this.shared));
   rooms = $derived.by(() => [this.mine, this.shared].flatMap((board) => (board ? [board.room] : [])));
   saved = $derived.by(() => together(this.rooms.map(({ saved }) => saved)));
@@ -131,11 +141,36 @@ export class Session {
         tiers: verdict === 'ranked' ? tiersFromRanks(room.ranks) : [],
         ratings: { ...room.ratings },
         comment: room.note.toString(),
+        ...this.#beside(verdict),
+        ...(this.task.shown_order ? { shown_order: [...this.shown] } : {}),
         ...(reason ? { reason } : {})
       };
       await call<Ranking>(fetch, `/tasks/${this.task.id}/ranking`, { method: 'PUT', body: ranking });
     });
   }
+
+  /** What goes with a verdict: an edit, remarks, and of two outputs how much better one is. */
+  #beside(verdict: Verdict): Partial<SubmitRanking> {
+    const { draft, ranks } = this.mine!.room;
+    const edited = draft.result((output) => this.textOf(output));
+    const spans = draft.remarks.map(({ output, start, end, category, text }) => ({
+      ...{ output, start, end, category, text }
+    }));
+    const says = this.isPair && verdict === 'ranked' && tiersFromRanks(ranks).length === 2;
+    return {
+      ...(edited ? { edited } : {}),
+      ...(spans.length ? { spans } : {}),
+      ...(says && draft.strength !== null ? { strength: draft.strength } : {})
+    };
+  }
+
+  /** Whether there is anything that has not been submitted and could be thrown away. */
+  drafted = $derived.by(() => {
+    if (!this.mine || this.task.my_version > 0) return false;
+    const { ranks, ratings, draft, noted } = this.mine.room;
+    const written = noted || draft.editing !== null || draft.remarks.length > 0;
+    return written || Object.keys(ranks).length > 0 || Object.keys(ratings).length > 0;
+  });
 
   /** Makes what stands on the table the consensus; null where that was refused. */
   async consensus(): Promise<Ranking | null> {
@@ -145,6 +180,10 @@ export class Session {
       made = await call<Ranking>(fetch, `/tasks/${this.task.id}/consensus`, { method: 'POST' });
     });
     return made;
+  }
+
+  unskip(): Promise<void> {
+    return call(fetch, `/tasks/${this.task.id}/skip`, { method: 'DELETE' });
   }
 
   skip(): Promise<boolean> {

@@ -15,8 +15,15 @@ export function judgementAsText(ranking: Ranking, outputs: readonly string[]): s
   if (ranking.verdict === 'all_bad') return m.review_judgement_all_bad();
   if (ranking.verdict === 'cannot_judge') return m.review_judgement_cannot_judge();
   if (ranking.verdict === 'withdrawn') return m.review_judgement_withdrawn();
-  return tiersAsLetters(ranking.tiers, outputs);
+  const tiers = tiersAsLetters(ranking.tiers, outputs);
+  if (ranking.strength === null) return tiers;
+  return m.review_judgement_strength({ tiers, how: strengthName(ranking.strength) });
 }
+
+const strengths = [m.review_slightly, m.review_clearly, m.review_much];
+
+/** How much better, in words. */
+export const strengthName = (strength: number): string => strengths[strength - 1]!();
 
 const roles: Record<Message['role'], () => string> = {
   system: m.review_role_system,

@@ -5,7 +5,16 @@ import { seated, votes } from './seats.ts';
 let version = 0;
 const ranking = (name: string, given: Partial<Ranking> = {}): Ranking => ({
   ...{ id: `r${++version}`, task: 't', kind: 'review', version, tiers: [['a']], verdict: 'ranked' },
-  ...{ undoes: null, reason: null, ratings: {}, edited: null, comment: null, strength: null, spans: [], shown_order: null },
+  ...{
+    undoes: null,
+    reason: null,
+    ratings: {},
+    edited: null,
+    comment: null,
+    strength: null,
+    spans: [],
+    shown_order: null
+  },
   ...{ after_reveal: false, submitted_at: '2026-01-01T00:00:00Z', rater: { id: name, name } },
   ...given
 });

@@ -32,6 +32,20 @@ export function plain(event: KeyboardEvent): boolean {
   return !event.ctrlKey && !event.metaKey && !event.altKey;
 }
 
+const KEPT = 'concord:single-keys';
+
+/** Keys that act alone, without Ctrl or Alt: whoever speaks to their machine, or whose hand trembles, can switch them off (WCAG 2.1.4). */
+class Shortcuts {
+  single = $state(globalThis.localStorage?.getItem(KEPT) !== 'off');
+
+  toggle(): void {
+    this.single = !this.single;
+    localStorage.setItem(KEPT, this.single ? 'on' : 'off');
+  }
+}
+
+export const shortcuts = new Shortcuts();
+
 /** What the `?` sheet lists: the groups of the pages and panels that are on screen. */
 class Sheet {
   groups = $state.raw<HintGroup[]>([]);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SPAN_CATEGORIES } from './categories.ts';
 
 export const Role = z.enum(['owner', 'engineer', 'adjudicator', 'reviewer', 'viewer']);
 export type Role = z.infer<typeof Role>;
@@ -15,7 +16,6 @@ export type Criterion = z.infer<typeof Criterion>;
 
 /** Kinds of remarks on a stretch of an output, in the project's own words. */
 export const SpanCategories = z.array(z.string().trim().min(1).max(60)).max(20);
-export const SPAN_CATEGORIES = ['Wrong finding', 'Omission', 'Hallucination', 'Unsafe', 'Style'];
 
 export const NewProject = z.strictObject({
   name: z.string().trim().min(1).max(120),
