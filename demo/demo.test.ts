@@ -58,5 +58,9 @@ test('the tasks are what the grammar says they are, and have answers to choose b
 });
 
 test('the project is one that the API accepts', () => {
-  expect(NewProject.parse(json('project.json')).review).toEqual({ mode: 'open', overlap: 2 });
+  expect(NewProject.parse(json('project.json')).review).toEqual({
+    mode: 'open',
+    overlap: 2,
+    strength: false
+  });
 });

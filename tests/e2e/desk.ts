@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import type { Ranking } from '#wire/ranking.ts';
 import type { Task } from '#wire/task.ts';
-import { realServer } from '../real-server.ts';
+import { realServer, type RealServer } from '../real-server.ts';
 import {
   acceptInvitation,
   callAs,
@@ -15,6 +15,7 @@ import {
 
 /** A real server with the demo project, its owner Ada and a reviewer Bo, each in a browser of their own. */
 export interface Desk {
+  server: RealServer;
   browser: Browser;
   origin: string;
   ada: Person;
@@ -34,7 +35,7 @@ export async function openDesk(): Promise<Desk> {
     await browser.close();
     await server.stop();
   };
-  return { browser, origin: server.origin, ada, bo, demo, close };
+  return { server, browser, origin: server.origin, ada, bo, demo, close };
 }
 
 export async function invite(

@@ -21,7 +21,7 @@ export interface Person {
   complaints: string[];
 }
 
-export async function openBrowser(): Promise<Browser> {
+export async function openBrowser(more: string[] = []): Promise<Browser> {
   const executablePath = [
     process.env.CHROMIUM,
     '/usr/bin/chromium',
@@ -34,7 +34,8 @@ export async function openBrowser(): Promise<Browser> {
     args: [
       ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
       ...['--disable-gpu', '--disable-quic', '--no-first-run'],
-      ...['--disable-background-networking', '--disable-component-update', '--disable-sync']
+      ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      ...more
     ]
   });
 }

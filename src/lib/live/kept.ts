@@ -58,6 +58,23 @@ export async function keep(user: string, room: string): Promise<Kept> {
   return kept;
 }
 
+/** How many rooms have edits of this person on this device that the server does not have. */
+export async function undelivered(user: string): Promise<number> {
+  const db = await open(`concord-${user}`).catch(() => null);
+  if (!db) return 0;
+  const edits = await done<Edit[]>(db.transaction(EDITS).objectStore(EDITS).getAll());
+  db.close();
+  return new Set(edits.map(({ room }) => room)).size;
+}
+
+/** Leaves nothing of this person on the device; pages that are still open keep what they hold until they close. */
+export async function erase(user: string): Promise<void> {
+  const db = await open(`concord-${user}`).catch(() => null);
+  if (!db) return;
+  await done(db.transaction(EDITS, 'readwrite').objectStore(EDITS).clear());
+  db.close();
+}
+
 function open(name: string): Promise<IDBDatabase> {
   const request = indexedDB.open(name, 1);
   request.onupgradeneeded = () =>

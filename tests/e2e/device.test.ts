@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { open, openDesk, taskOf, type Desk } from './desk.ts';
+import { barriers, openBrowser, press, rows, saved, type Person } from './people.ts';
+
+let desk: Desk;
+let bo: Person;
+
+beforeAll(async () => {
+  desk = await openDesk();
+  ({ bo } = desk);
+});
+
+afterAll(() => desk?.close());
+
+/** Edits of anybody that lie on the device. */
+const onDevice = ({ page }: Person) =>
+  page.evaluate(async () => {
+    const wait = <T>(request: IDBRequest<T>) =>
+      new Promise<T>((resolve) => (request.onsuccess = () => resolve(request.result)));
+    let count = 0;
+    for (const { name } of await indexedDB.databases()) {
+      if (!name?.startsWith('concord-')) continue;
+      const db = await wait(indexedDB.open(name));
+      count += await wait(db.transaction('edits').objectStore('edits').count());
+      db.close();
+    }
+    return count;
+  });
+
+test('signing out warns of work that was not delivered, and leaves nothing of it on a shared device', async () => {
+  const task = await taskOf(desk.ada, desk.demo, 1);
+  const page = await open(bo, task);
+  await desk.server.kill();
+  await saved(page, 'offline');
+  await press(page, '1', '2');
+  await expect.poll(() => onDevice(bo)).toBeGreaterThan(0);
+  const signOut = page.getByRole('button', { name: 'Sign out', exact: true });
+  await page.locator('summary[aria-label^="Account of"]').click();
+  await signOut.click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('What you did in one task has not reached the server.').waitFor();
+  expect(await barriers(page)).toEqual([]);
+  await dialog.getByRole('button', { name: 'Stay' }).click();
+  expect(await onDevice(bo)).toBeGreaterThan(0);
+
+  // Without a connection nobody is signed out, and nothing is erased.
+  await page.locator('summary[aria-label^="Account of"]').click();
+  await signOut.click();
+  await dialog.getByRole('button', { name: 'Erase it and sign out' }).click();
+  await dialog.getByRole('alert').waitFor();
+  expect(await onDevice(bo)).toBeGreaterThan(0);
+  await dialog.getByRole('button', { name: 'Stay' }).click();
+
+  await desk.server.start();
+  await saved(page);
+  expect((await rows(page)).slice(0, 2)).toEqual([['A'], ['B']]);
+  await page.locator('summary[aria-label^="Account of"]').click();
+  await signOut.click();
+  await page.waitForURL('**/sign-in*');
+  expect(await onDevice(bo)).toBe(0);
+});
+
+test('a page that another machine reads without encryption says so; one on this machine does not', async () => {
+  const notice = 'This page came over a connection that is not encrypted';
+  const { page } = desk.ada;
+  await page.goto('/');
+  expect(await page.getByText(notice).count()).toBe(0);
+  const browser = await openBrowser(['--host-resolver-rules=MAP ward.test 127.0.0.1']);
+  const elsewhere = await (await browser.newContext()).newPage();
+  await elsewhere.goto(`http://ward.test:${new URL(desk.origin).port}/sign-in`);
+  await elsewhere.getByText(notice).waitFor();
+  expect(await barriers(elsewhere)).toEqual([]);
+  await browser.close();
+});
+
+test('the app can be installed: a manifest with icons that are as large as it says', async () => {
+  const { context } = desk.ada;
+  const response = await context.request.get('/manifest.webmanifest');
+  expect(response.headers()['content-type']).toContain('application/manifest+json');
+  const manifest = await response.json();
+  expect(manifest).toMatchObject({ name: 'Concord', display: 'standalone', start_url: '/' });
+  const sizes: string[] = [];
+  for (const { src, type, sizes: said } of manifest.icons) {
+    const icon = await context.request.get(src);
+    expect(icon.headers()['content-type']).toContain(type);
+    if (type !== 'image/png') continue;
+    // Width and height stand in the first chunk of a PNG.
+    const bytes = await icon.body();
+    expect(`${bytes.readUInt32BE(16)}x${bytes.readUInt32BE(20)}`).toBe(said);
+    sizes.push(said);
+  }
+  expect(sizes).toEqual(['192x192', '512x512', '512x512']);
+});
