@@ -65,8 +65,10 @@ built('a DPO run goes from the queue to an adapter, and its events are all there
   const said = JSON.stringify(events) + log;
   for (const path of [t.config.dataDir, t.models]) expect(said).not.toContain(path);
   expect(events[0]!.data.job).toMatchObject({ train_file: 'train.safetensors', model_name_or_path: 'tiny' });
-  // What was only for going on is gone.
-  expect(await readdir(runFolder(t.config, run.id))).toEqual(['job.json', 'output', 'trainer.log']);
+  // What was only for going on is gone, in a moment: the run is done before it is swept.
+  await expect
+    .poll(() => readdir(runFolder(t.config, run.id)))
+    .toEqual(['job.json', 'output', 'trainer.log']);
 });
 
 built('a second round starts from the first adapter, takes it as reference and says so', async () => {

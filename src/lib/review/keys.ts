@@ -42,8 +42,9 @@ export function commandOf(event: KeyboardEvent): ((on: Commands) => void) | null
 const byKey: Record<string, (on: Commands) => void> = {
   '0': (on) => on.remove(),
   backspace: (on) => on.remove(),
-  arrowleft: (on) => on.select(-1),
-  arrowright: (on) => on.select(1),
+  // To the left is on in a page that is read from the right.
+  arrowleft: (on) => on.select(document.dir === 'rtl' ? 1 : -1),
+  arrowright: (on) => on.select(document.dir === 'rtl' ? -1 : 1),
   t: (on) => on.switchBoard(),
   g: (on) => on.guidelines(),
   v: (on) => on.mark(),
