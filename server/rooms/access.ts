@@ -15,7 +15,7 @@ export interface Entry {
   projectId: string;
   /** Of the room's task. */
   outputs: ReadonlySet<string>;
-  /** What presence may say besides who it is: in a ballot nothing, in a lobby the task one is on. */
+  /** What presence may say besides who it is: in a ballot nothing, in a lobby the task one is on, at a table what one looks at and holds. */
   presenceKeys: ReadonlySet<string>;
 }
 
@@ -39,7 +39,7 @@ export async function entryTo(services: Services, actor: Actor, room: string): P
   const caller = { services, actor, project: { id: project.id, role, mode: project.mode } };
   const right =
     name.kind === 'ballot' ? await toBallot(caller, name.user, task) : await toTable(caller, task);
-  const presenceKeys = name.kind === 'table' ? new Set(['task', 'output']) : NOTHING;
+  const presenceKeys = name.kind === 'table' ? new Set(['task', 'output', 'at']) : NOTHING;
   const outputs = new Set(task.outputs.map(({ id }) => id));
   return right && { name, right, role, projectId: project.id, outputs, presenceKeys };
 }

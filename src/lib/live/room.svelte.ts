@@ -122,6 +122,7 @@ export class LiveRoom {
         this.#look();
       }
     });
+    this.#tell();
     const { awareness } = this.#line.provider;
     awareness.on('change', () => (this.people = others(awareness.getStates(), this.doc.clientID)));
   }
@@ -200,9 +201,25 @@ export class LiveRoom {
     if (this.ready) this.#discarded.undo();
   }
 
+  #at: string | null = null;
+  #held: string | null = null;
+
   /** Tells the others at the table which output is in hand. */
   hold(output: string | null): void {
-    this.#line?.say(output ? { output } : {});
+    this.#held = output;
+    this.#tell();
+  }
+
+  /** Tells the others at the table which output is looked at. */
+  point(output: string | null): void {
+    if (this.#at === output) return;
+    this.#at = output;
+    this.#tell();
+  }
+
+  #tell(): void {
+    const [output, at] = [this.#held, this.#at];
+    this.#line?.say({ ...(output ? { output } : {}), ...(at ? { at } : {}) });
   }
 
   #close(): void {

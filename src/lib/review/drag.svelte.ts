@@ -6,6 +6,8 @@ const FAR_PX = 5;
 export class Drag {
   output = $state<string | null>(null);
   over = $state.raw<Slot | null>(null);
+  /** What this hand has just put down: it lies where it was put, and need not slide there. */
+  dropped: string | null = null;
   x = $state(0);
   y = $state(0);
   #board: () => Board | null;
@@ -39,7 +41,9 @@ export class Drag {
       if (held === null) return;
       this.output = this.over = null;
       board.room.hold(null);
-      if (given.type === 'pointerup' && slot) board.drop(held, slot);
+      if (given.type !== 'pointerup' || !slot) return;
+      this.dropped = held;
+      board.drop(held, slot);
     };
     const stop = () => {
       window.removeEventListener('pointermove', move);
