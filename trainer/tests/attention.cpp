@@ -8,8 +8,16 @@ namespace {
 
 // One group: a prompt of 3 tokens and two completions of 2; and a text of 4 tokens without a prompt.
 const std::vector<AttentionSegment> kSegments = {{0, 3, 0, 0}, {3, 5, 0, 3}, {5, 7, 0, 3}, {7, 11, 0, 0}};
-const std::vector<AttentionGroup> kGroups = {{0, 3}, {3, 4}};
 constexpr int64_t kRows = 11;
+
+// The group, and the text as one of its own.
+AttentionLists lists() {
+  AttentionLists all;
+  all.add_group(std::span(kSegments).first(3));
+  all.add_group(std::span(kSegments).last(1));
+  return all;
+}
+const AttentionLists kLists = lists();
 
 bool sees(int64_t query, int64_t key) {
   for (const auto& s : kSegments) {
@@ -83,7 +91,7 @@ TEST("attention sees its prompt and, causally, itself; grouped queries, caps and
     std::vector<double> qkv = numbers.vector(kRows * cols), weights = numbers.vector(kRows * out_cols);
     std::vector<double> out(kRows * out_cols), lse(kRows * shape.heads), scratch(cpu.threads() * ops::attention_scratch_elements(5));
     const auto forward = [&] {
-      ops::attention<double>(cpu, matrix(qkv, cols), shape, rule, kSegments, kGroups, matrix(out, out_cols), matrix(lse, shape.heads),
+      ops::attention<double>(cpu, matrix(qkv, cols), shape, rule, kLists.view(), matrix(out, out_cols), matrix(lse, shape.heads),
                              matrix(scratch, ops::attention_scratch_elements(5)));
       return weighted_sum(out, weights);
     };
@@ -104,7 +112,7 @@ TEST("attention sees its prompt and, causally, itself; grouped queries, caps and
       }
     }
     std::vector<double> dqkv(qkv.size());
-    ops::attention_backward<double>(cpu, matrix(qkv, cols), shape, rule, kSegments, kGroups, matrix(out, out_cols), matrix(lse, shape.heads),
+    ops::attention_backward<double>(cpu, matrix(qkv, cols), shape, rule, kLists.view(), matrix(out, out_cols), matrix(lse, shape.heads),
                                     matrix(weights, out_cols), matrix(dqkv, cols), matrix(scratch, ops::attention_scratch_elements(5)));
     check_gradient("attention", qkv, dqkv, forward);
   }
@@ -117,12 +125,13 @@ TEST("windows over many blocks: what naive attention gives, in float and double,
   const AttentionShape shape{1, 1, 2};
   const int64_t prompt = 150, own = 140, rows = prompt + own, window = 100;
   const std::vector<AttentionSegment> segments = {{0, prompt, 0, 0}, {prompt, rows, 0, prompt}};
-  const std::vector<AttentionGroup> groups = {{0, 2}};
+  AttentionLists lists;
+  lists.add_group(segments);
   const AttentionRule rule{0.9, 0, window};
   std::vector<double> qkv = numbers.vector(rows * 6), out(rows * 2), lse(rows), weights = numbers.vector(rows * 2), dqkv(qkv.size());
   std::vector<double> scratch(cpu.threads() * ops::attention_scratch_elements(rows));
   const Mat<double> scratch_rows = matrix(scratch, ops::attention_scratch_elements(rows));
-  ops::attention<double>(cpu, matrix(qkv, 6), shape, rule, segments, groups, matrix(out, 2), matrix(lse, 1), scratch_rows);
+  ops::attention<double>(cpu, matrix(qkv, 6), shape, rule, lists.view(), matrix(out, 2), matrix(lse, 1), scratch_rows);
   for (int64_t t = 0; t < rows; t++) {
     double total = 0, value = 0;
     for (int64_t key = std::max<int64_t>(0, t - window + 1); key <= t; key++) {
@@ -134,13 +143,13 @@ TEST("windows over many blocks: what naive attention gives, in float and double,
   }
   const std::vector<float> single(qkv.begin(), qkv.end());
   std::vector<float> out_single(out.size()), lse_single(lse.size()), scratch_single(scratch.size());
-  ops::attention<float>(cpu, Mat<const float>(single.data(), rows, 6), shape, rule, segments, groups, Mat<float>(out_single.data(), rows, 2),
+  ops::attention<float>(cpu, Mat<const float>(single.data(), rows, 6), shape, rule, lists.view(), Mat<float>(out_single.data(), rows, 2),
                         Mat<float>(lse_single.data(), rows, 1), Mat<float>(scratch_single.data(), cpu.threads(), scratch_rows.cols));
   for (size_t i = 0; i < out.size(); i++) CHECK_NEAR(out_single[i], out[i], 2e-6);
-  ops::attention_backward<double>(cpu, matrix(qkv, 6), shape, rule, segments, groups, matrix(out, 2), matrix(lse, 1), matrix(weights, 2),
+  ops::attention_backward<double>(cpu, matrix(qkv, 6), shape, rule, lists.view(), matrix(out, 2), matrix(lse, 1), matrix(weights, 2),
                                   matrix(dqkv, 6), scratch_rows);
   check_gradient("windows", qkv, dqkv, [&] {
-    ops::attention<double>(cpu, matrix(qkv, 6), shape, rule, segments, groups, matrix(out, 2), matrix(lse, 1), scratch_rows);
+    ops::attention<double>(cpu, matrix(qkv, 6), shape, rule, lists.view(), matrix(out, 2), matrix(lse, 1), scratch_rows);
     return weighted_sum(out, weights);
   });
 }
@@ -153,7 +162,7 @@ TEST("cached attention is attention's last row, caps and windows too") {
   for (const AttentionRule& rule : kRules) {
     std::vector<double> qkv = numbers.vector(kRows * cols), out(kRows * out_cols), lse(kRows * shape.heads);
     std::vector<double> scratch(cpu.threads() * ops::attention_scratch_elements(5));
-    ops::attention<double>(cpu, matrix(qkv, cols), shape, rule, kSegments, kGroups, matrix(out, out_cols), matrix(lse, shape.heads),
+    ops::attention<double>(cpu, matrix(qkv, cols), shape, rule, kLists.view(), matrix(out, out_cols), matrix(lse, shape.heads),
                            matrix(scratch, ops::attention_scratch_elements(5)));
     std::vector<double> prompt, own, queries, got(2 * out_cols);
     for (int64_t t = 0; t < 7; t++) {

@@ -38,7 +38,7 @@ struct Model {
   ModelConfig config;
   Cpu cpu;
   std::vector<double> weights, grads;
-  Lora<double> lora;
+  Lora<Cpu, double> lora;
   DecoderPlan plan;
 
   explicit Model(bool tied) : Model(small(tied)) {}
@@ -53,7 +53,7 @@ struct Model {
       for (float& v : m.a) v = static_cast<float>(numbers.random.uniform() - 0.5);
       for (float& v : m.b) v = static_cast<float>(numbers.random.uniform() - 0.5);
     }
-    lora = make_lora<double>(config, adapter, true);
+    lora = make_lora<Cpu, double>(cpu, config, adapter, true);
     plan.tokens_max = 16;
     plan.keys_max = 8;
     plan.positions = 16;
@@ -63,11 +63,11 @@ struct Model {
   }
 };
 
-double loss(Model& m, const PackedBatch& batch, const std::vector<double>& coef, const Lora<double>* lora) {
-  Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+double loss(Model& m, const PackedBatch& batch, const std::vector<double>& coef, const Lora<Cpu, double>* lora) {
+  Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
   decoder.forward(batch, lora);
   std::vector<double> logp(batch.n_rows());
-  decoder.head_logps(batch, logp.data());
+  decoder.head_logps(logp.data());
   return weighted_sum(logp, coef);
 }
 
@@ -81,12 +81,12 @@ TEST("full finetuning: the gradient of every weight of every family") {
     const std::vector<double> coef = Numbers().vector(batch.n_rows());
     for (const bool recompute : {false, true}) {
       m.plan.recompute = recompute;
-      Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+      Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
       std::vector<double> grads(m.weights.size(), 0.0), logp(batch.n_rows());
       WeightViews<double> views_of_grads = weight_views<double>(m.config, grads.data());
       decoder.forward(batch, nullptr);
-      decoder.head_gradients(batch, coef.data(), logp.data(), &views_of_grads);
-      decoder.backward(batch, nullptr, &views_of_grads);
+      decoder.head_gradients(coef.data(), logp.data(), &views_of_grads);
+      decoder.backward(nullptr, &views_of_grads);
       if (recompute) CHECK(grads == m.grads);
       else check_gradient(config.model_type, m.weights, grads, [&] { return loss(m, batch, coef, nullptr); });
       m.grads = grads;
@@ -103,16 +103,16 @@ TEST("LoRA: the gradient of every A and B of every family, layers kept and recom
     const auto gradient = [&](bool recompute, bool unit) {
       m.plan.recompute = recompute;
       std::fill(m.lora.grads.begin(), m.lora.grads.end(), 0.0);
-      Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+      Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
       std::vector<double> logp(batch.n_rows());
       decoder.forward(batch, &m.lora);
       if (unit) {
-        decoder.head_unit_gradients(batch, logp.data());
-        decoder.head_apply_coef(batch, coef.data());
+        decoder.head_unit_gradients(logp.data());
+        decoder.head_apply_coef(coef.data());
       } else {
-        decoder.head_gradients(batch, coef.data(), logp.data(), nullptr);
+        decoder.head_gradients(coef.data(), logp.data(), nullptr);
       }
-      decoder.backward(batch, &m.lora, nullptr);
+      decoder.backward(&m.lora, nullptr);
       return m.lora.grads;
     };
     const std::vector<double> grads = gradient(false, false);
@@ -128,10 +128,10 @@ TEST("a shared prompt gives what prompt and completion alone give, in every fami
     Model m(config);
     const auto views = groups(config);
     const PackedBatch together = packed(views);
-    Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+    Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
     std::vector<double> shared(together.n_rows()), alone;
     decoder.forward(together, &m.lora);
-    decoder.head_logps(together, shared.data());
+    decoder.head_logps(shared.data());
     for (const GroupView& view : views) {
       for (const Completion& completion : view.completions) {
         std::vector<int32_t> tokens(view.prompt.begin(), view.prompt.end());
@@ -140,7 +140,7 @@ TEST("a shared prompt gives what prompt and completion alone give, in every fami
         const PackedBatch batch = packed(one);
         std::vector<double> logp(batch.n_rows());
         decoder.forward(batch, &m.lora);
-        decoder.head_logps(batch, logp.data());
+        decoder.head_logps(logp.data());
         const size_t skipped = view.prompt.empty() ? 0 : view.prompt.size() - 1;
         alone.insert(alone.end(), logp.begin() + static_cast<int64_t>(skipped), logp.end());
       }
@@ -168,11 +168,11 @@ TEST("longrope: a group with sequences on both sides of its change has its promp
 TEST("memory is counted before it is taken") {
   for (const ModelConfig& config : family_configs()) {
     Model m(config);
-    Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+    Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
     DecoderPlan plan = m.plan;
     plan.threads = m.cpu.threads();
     int64_t predicted = 0;
-    for (const auto& part : Decoder<double>::memory_parts(m.config, plan)) predicted += part.second;
+    for (const auto& part : decoder_memory<Cpu, double>(m.config, plan)) predicted += part.second;
     CHECK_EQ(predicted, decoder.memory_bytes());
   }
 }
@@ -180,21 +180,17 @@ TEST("memory is counted before it is taken") {
 TEST("rows of one pass go each through its own adapter or through none, as if alone") {
   Model m(true), other(true);
   for (double& v : other.lora.values) v = -2 * v;
-  Decoder<double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+  Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
   const std::vector<int32_t> tokens = {3, 1, 4, 1, 5, 9}, positions = {0, 1, 2, 3, 4, 5};
   // Every row sees itself alone: attention is then its own value, whatever the adapter of its neighbours.
   const auto itself = [&](int64_t, Mat<double> qkv, Mat<double> attn, Mat<double> lse) {
-    std::vector<AttentionSegment> segments;
-    std::vector<AttentionGroup> alone;
-    for (int32_t t = 0; t < attn.rows; t++) {
-      segments.push_back({t, t + 1, 0, 0});
-      alone.push_back({t, t + 1});
-    }
+    AttentionLists alone;
+    for (int32_t t = 0; t < attn.rows; t++) alone.add_group(std::vector<AttentionSegment>{{t, t + 1, 0, 0}});
     std::vector<double> scratch(m.cpu.threads() * ops::attention_scratch_elements(1));
-    ops::attention<double>(m.cpu, qkv, attention_shape(m.config), {}, segments, alone, attn, lse,
+    ops::attention<double>(m.cpu, qkv, attention_shape(m.config), {}, alone.view(), attn, lse,
                            Mat<double>(scratch.data(), m.cpu.threads(), ops::attention_scratch_elements(1)));
   };
-  const auto hidden = [&](std::vector<LoraRows<double>> rows) {
+  const auto hidden = [&](std::vector<LoraRows<Cpu, double>> rows) {
     decoder.forward(tokens, positions, rows, itself);
     return std::vector<double>(decoder.hidden().data, decoder.hidden().data + 6 * m.config.hidden_size);
   };

@@ -41,7 +41,7 @@ PackedBatch one_group() {
   return batch;
 }
 
-DecoderPlan plan_for(const Lora<double>& lora) {
+DecoderPlan plan_for(const Lora<Cpu, double>& lora) {
   DecoderPlan plan;
   plan.tokens_max = plan.keys_max = plan.positions = 16;
   plan.lora_ranks = ranks_max(lora);
@@ -50,7 +50,7 @@ DecoderPlan plan_for(const Lora<double>& lora) {
 }
 
 // m / norm with the norms as they are: what a gradient with constant norms differentiates.
-void set_gains(Lora<double>& lora) {
+void set_gains(Lora<Cpu, double>& lora) {
   for (const auto& m : lora.modules)
     for (int64_t i = 0; i < m.out; i++) lora.gains[m.row_offset + i] = lora.values[m.magnitude_offset + i] / lora.norms[m.row_offset + i];
 }
@@ -63,7 +63,7 @@ TEST("the norms of W + s B A, computed without B A") {
   const int64_t out = 70, in = 9, r = 3;
   std::vector<double> w = numbers.vector(out * in), a = numbers.vector(r * in), b = numbers.vector(out * r), norms(out);
   const double s = 1.7;
-  adapted_row_norms<double>(cpu, matrix(w, in), s, matrix(a, in), matrix(b, r), norms.data());
+  adapted_row_norms<Cpu, double>(cpu, matrix(w, in), s, matrix(a, in), matrix(b, r), norms.data());
   for (int64_t i = 0; i < out; i++) {
     double square = 0;
     for (int64_t j = 0; j < in; j++) {
@@ -80,7 +80,7 @@ TEST("the gradient of every A, B and magnitude of every family, norms constant, 
     Cpu cpu;
     Numbers numbers;
     std::vector<double> weights = numbers.vector(weight_layout(config).elements, 0.5);
-    Lora<double> lora = make_lora<double>(config, random_adapter(dora_config(), config), true);
+    Lora<Cpu, double> lora = make_lora<Cpu, double>(cpu, config, random_adapter(dora_config(), config), true);
     refresh_gains(cpu, weight_views<const double>(config, weights.data()), lora);
     DecoderPlan plan = plan_for(lora);
     const PackedBatch batch = one_group();
@@ -88,21 +88,21 @@ TEST("the gradient of every A, B and magnitude of every family, norms constant, 
     const auto gradient = [&](bool recompute) {
       plan.recompute = recompute;
       std::fill(lora.grads.begin(), lora.grads.end(), 0.0);
-      Decoder<double> decoder(cpu, config, weights.data(), plan);
+      Decoder<Cpu, double> decoder(cpu, config, weights.data(), plan);
       std::vector<double> logp(batch.n_rows());
       decoder.forward(batch, &lora);
-      decoder.head_gradients(batch, coef.data(), logp.data(), nullptr);
-      decoder.backward(batch, &lora, nullptr);
+      decoder.head_gradients(coef.data(), logp.data(), nullptr);
+      decoder.backward(&lora, nullptr);
       return lora.grads;
     };
     const std::vector<double> grads = gradient(false);
     CHECK(gradient(true) == grads);
     check_gradient(config.model_type, lora.values, grads, [&] {
       set_gains(lora);
-      Decoder<double> decoder(cpu, config, weights.data(), plan);
+      Decoder<Cpu, double> decoder(cpu, config, weights.data(), plan);
       decoder.forward(batch, &lora);
       std::vector<double> logp(batch.n_rows());
-      decoder.head_logps(batch, logp.data());
+      decoder.head_logps(logp.data());
       return weighted_sum(logp, coef);
     });
   }
@@ -151,7 +151,7 @@ TEST("a DoRA adapter that was never refreshed is not run") {
   const ModelConfig config = family_configs().front();
   Cpu cpu;
   const std::vector<double> weights(weight_layout(config).elements, 0.1);
-  const Lora<double> lora = make_lora<double>(config, random_adapter(dora_config(), config), false);
-  Decoder<double> decoder(cpu, config, weights.data(), plan_for(lora));
+  const Lora<Cpu, double> lora = make_lora<Cpu, double>(cpu, config, random_adapter(dora_config(), config), false);
+  Decoder<Cpu, double> decoder(cpu, config, weights.data(), plan_for(lora));
   CHECK_THROWS_WITH(decoder.forward(one_group(), &lora), "before refresh_gains");
 }

@@ -62,7 +62,7 @@ TEST("the gradient through dropout, in every family") {
     for (LoraModule& m : adapter.modules)
       for (auto* values : {&m.a, &m.b})
         for (float& v : *values) v = static_cast<float>(numbers.random.uniform() - 0.5);
-    Lora<double> lora = make_lora<double>(config, adapter, true);
+    Lora<Cpu, double> lora = make_lora<Cpu, double>(cpu, config, adapter, true);
     DecoderPlan plan;
     plan.tokens_max = plan.keys_max = plan.positions = 16;
     plan.lora_ranks = ranks_max(lora);
@@ -75,22 +75,22 @@ TEST("the gradient through dropout, in every family") {
     pack(views, batch);
     const std::vector<double> coef = numbers.vector(batch.n_rows());
     const auto loss = [&](bool drop) {
-      Decoder<double> decoder(cpu, config, weights.data(), plan);
-      if (drop) decoder.set_dropout(Decoder<double>::DropoutStep{42, 3});
+      Decoder<Cpu, double> decoder(cpu, config, weights.data(), plan);
+      if (drop) decoder.set_dropout(Decoder<Cpu, double>::DropoutStep{42, 3});
       decoder.forward(batch, &lora);
       std::vector<double> logp(batch.n_rows());
-      decoder.head_logps(batch, logp.data());
+      decoder.head_logps(logp.data());
       return weighted_sum(logp, coef);
     };
     for (const bool recompute : {false, true}) {
       plan.recompute = recompute;
       std::fill(lora.grads.begin(), lora.grads.end(), 0.0);
-      Decoder<double> decoder(cpu, config, weights.data(), plan);
-      decoder.set_dropout(Decoder<double>::DropoutStep{42, 3});
+      Decoder<Cpu, double> decoder(cpu, config, weights.data(), plan);
+      decoder.set_dropout(Decoder<Cpu, double>::DropoutStep{42, 3});
       std::vector<double> logp(batch.n_rows());
       decoder.forward(batch, &lora);
-      decoder.head_gradients(batch, coef.data(), logp.data(), nullptr);
-      decoder.backward(batch, &lora, nullptr);
+      decoder.head_gradients(coef.data(), logp.data(), nullptr);
+      decoder.backward(&lora, nullptr);
       check_gradient(config.model_type, lora.values, lora.grads, [&] { return loss(true); });
     }
     CHECK(std::abs(loss(true) - loss(false)) > 1e-6);

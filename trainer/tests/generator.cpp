@@ -16,7 +16,7 @@ struct Setup {
   TempDir dir;
   std::string path;
   LoadedModel model;
-  std::shared_ptr<const Lora<float>> first, second;
+  std::shared_ptr<const Lora<Cpu, float>> first, second;
 
   Setup() {
     Json c = config();

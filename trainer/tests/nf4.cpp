@@ -1,5 +1,5 @@
 // NF4: bitsandbytes' numbers and rounding, and a quantized base that trains, scores and merges as its dequantized weights do.
-#include "ops/nf4.h"
+#include "ops/ops.h"
 
 #include "numeric.h"
 #include "pass.h"
@@ -18,7 +18,7 @@ std::vector<float> floats(int64_t n, uint64_t stream) {
 
 std::vector<float> dense(Cpu& cpu, const Nf4Matrix& q) {
   std::vector<float> out(static_cast<size_t>(q.rows * q.cols));
-  dequantize_nf4<float>(cpu, q, {out.data(), q.rows, q.cols});
+  ops::dequantize_nf4<float>(cpu, q.view(), {out.data(), q.rows, q.cols});
   return out;
 }
 

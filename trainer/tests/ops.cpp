@@ -176,7 +176,7 @@ TEST("target_logps, with logits far from zero, and through a cap") {
     };
     forward();
     std::vector<double> gradient = capped;
-    ops::target_logps_and_gradient<double>(cpu, matrix(gradient, 9), targets.data(), coef.data(), cap, again.data());
+    ops::target_logps_and_gradient<double>(cpu, matrix(gradient, 9), targets.data(), coef.data(), cap, again.data(), matrix(gradient, 9));
     for (int i = 0; i < 4; i++) CHECK_NEAR(again[i], logp[i], 1e-12);
     check_gradient("target_logps", logits, gradient, forward);
   }

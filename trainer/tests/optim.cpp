@@ -20,7 +20,7 @@ TEST("AdamW follows its formula step by step, decay apart from the gradient, ran
   Cpu cpu(2);
   const int64_t n = 50'000;  // several pieces
   const double beta1 = 0.8, beta2 = 0.95, epsilon = 1e-6, rate = 0.01, decay = 0.1, clip = 0.5;
-  AdamW<double> state({beta1, beta2, epsilon}, n);
+  AdamW<Cpu, double> state({beta1, beta2, epsilon}, n);
   Random random(1, 0);
   std::vector<double> p(n), m(n, 0), v(n, 0), grads(n);
   for (double& x : p) x = random.uniform() - 0.5;

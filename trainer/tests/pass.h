@@ -20,7 +20,7 @@ struct Pass {
   concord::Cpu cpu;
   concord::TrainedModel model;
   concord::Dataset data;
-  std::optional<concord::Lora<float>> reference_lora;
+  std::optional<concord::Lora<concord::Cpu, float>> reference_lora;
   concord::ReferenceLogps reference;  // of reference_adapter, else of the base
   concord::StepStats stats;
 
@@ -31,9 +31,9 @@ struct Pass {
     model.allocate_training_state(job);
     if (job.needs_reference()) {
       if (!job.reference_adapter.empty())
-        reference_lora = concord::make_lora<float>(model.config, concord::read_adapter(job.reference_adapter, model.config), false);
+        reference_lora = concord::make_lora<concord::Cpu, float>(cpu, model.config, concord::read_adapter(job.reference_adapter, model.config), false);
       const concord::MemoryPlan plan = plan_of();
-      concord::Decoder<float> decoder(cpu, model.config, model.base(), plan.decoder);
+      concord::Decoder<concord::Cpu, float> decoder(cpu, model.config, model.base(), plan.decoder);
       concord::ReferenceCache cache{"", (dir / "reference.safetensors"), {}, false};
       compute_reference(cache, data, decoder, reference_lora ? &*reference_lora : nullptr, plan.micro_batch_tokens);
       reference = cache.logps;
@@ -44,7 +44,7 @@ struct Pass {
   // The loss at the parameters as they stand; with `learn` its gradients are added.
   concord::StepStats run(bool learn) {
     const concord::MemoryPlan plan = plan_of();
-    concord::Decoder<float> decoder(cpu, model.config, model.base(), plan.decoder);
+    concord::Decoder<concord::Cpu, float> decoder(cpu, model.config, model.base(), plan.decoder);
     const bool full = job.finetuning_type == concord::FinetuningType::full;
     concord::WeightViews<float> grads;
     if (full) grads = concord::weight_views<float>(model.config, model.weight_grads.data());

@@ -1,69 +1,52 @@
 #include "lora/dora.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace concord {
 namespace {
 
-constexpr int64_t kRowsPerPiece = 64;
-constexpr int64_t kColsPerPiece = 64;
-
-template <class T>
-double dot(const T* x, const T* y, int64_t n) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; i++) sum += static_cast<double>(x[i]) * static_cast<double>(y[i]);
-  return sum;
-}
+template <class Device, class T>
+using Scratch = typename Device::template Buffer<T>;
 
 // The base's weight of one module; `scratch` holds its linear layer where that is quantized.
-template <class T>
-Mat<const T> weight_of(Cpu& cpu, const WeightViews<const T>& base, const typename Lora<T>::Module& m, std::vector<T>& scratch) {
+template <class Device, class T>
+Mat<const T> weight_of(Device& device, const WeightViews<const T>& base, const AdaptedModule& m,
+                       Scratch<Device, T>& scratch) {
   auto layer = base.layers[m.layer];
   const Linear<const T>& linear = layer.of(m.projection);
-  if (linear.nf4) scratch.resize(linear.weight.rows * linear.weight.cols);
-  return dense_weight<T>(cpu, linear, scratch.data()).row_range(m.col_begin, m.col_begin + m.out);
+  if (!linear.nf4.empty()) scratch.resize(linear.weight.rows * linear.weight.cols);
+  return dense_weight(device, linear, scratch.data()).row_range(m.col_begin, m.col_begin + m.out);
 }
 
 }  // namespace
 
-template <class T>
-void adapted_row_norms(Cpu& cpu, Mat<const T> w, T scaling, Mat<const T> a, Mat<const T> b, T* norms) {
+template <class Device, class T>
+void adapted_row_norms(Device& device, Mat<const T> w, Stat<T> scaling, Mat<const T> a, Mat<const T> b, Stat<T>* norms) {
   const int64_t r = a.rows;
-  std::vector<T> wa_values(w.rows * r), aa_values(r * r);
+  Scratch<Device, T> wa_values(w.rows * r), aa_values(r * r);
   const Mat<T> wa(wa_values.data(), w.rows, r), aa(aa_values.data(), r, r);
-  ops::matmul_nt<T>(cpu, T(1), w, a, T(0), wa);
-  ops::matmul_nt<T>(cpu, T(1), a, a, T(0), aa);
-  const double s = static_cast<double>(scaling);
-  cpu.for_ranges(w.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      const T* bi = b.row(i);
-      double square = dot(w.row(i), w.row(i), w.cols) + 2 * s * dot(bi, wa.row(i), r);
-      for (int64_t k = 0; k < r; k++) square += s * s * static_cast<double>(bi[k]) * dot(bi, aa.row(k), r);
-      norms[i] = static_cast<T>(std::sqrt(std::max(square, 0.0)));
-    }
-  });
+  ops::matmul_nt<T>(device, 1, w, a, 0, wa);
+  ops::matmul_nt<T>(device, 1, a, a, 0, aa);
+  ops::adapted_row_norms<T>(device, w, wa, aa, b, scaling, norms);
 }
 
-template <class T>
-void refresh_gains(Cpu& cpu, const WeightViews<const T>& base, Lora<T>& lora) {
+template <class Device, class T>
+void refresh_gains(Device& device, const WeightViews<const T>& base, Lora<Device, T>& lora) {
   if (!lora.config.use_dora) return;
-  std::vector<T> scratch;
+  Scratch<Device, T> scratch;
   for (const auto& m : lora.modules) {
-    const Mat<const T> a(lora.values.data() + m.a_offset, m.r, m.in), b(lora.values.data() + m.b_offset, m.out, m.r);
-    T* norms = lora.norms.data() + m.row_offset;
-    adapted_row_norms<T>(cpu, weight_of(cpu, base, m, scratch), static_cast<T>(m.scaling), a, b, norms);
-    const T* magnitude = lora.values.data() + m.magnitude_offset;
-    T* gains = lora.gains.data() + m.row_offset;
-    // A row of zeros has no direction to scale.
-    for (int64_t i = 0; i < m.out; i++) gains[i] = norms[i] > 0 ? magnitude[i] / norms[i] : T(0);
+    const LoraLinear<T>& linear = lora.layers[m.layer].of(m.projection);
+    const auto part = std::find_if(linear.parts.begin(), linear.parts.end(), [&](const auto& p) { return p.col_begin == m.col_begin; });
+    Stat<T>* norms = lora.norms.data() + m.row_offset;
+    adapted_row_norms<Device, T>(device, weight_of(device, base, m, scratch), part->scaling,
+                                 linear.a.row_range(part->rank_begin, part->rank_end), part->b, norms);
+    ops::gains<Stat<T>>(device, m.out, lora.values.data() + m.magnitude_offset, norms, lora.gains.data() + m.row_offset);
   }
   lora.gains_are_current = true;
 }
 
 template <class T>
-void start_magnitudes(Cpu& cpu, const WeightViews<const T>& base, Lora<T>& lora) {
+void start_magnitudes(Cpu& cpu, const WeightViews<const T>& base, Lora<Cpu, T>& lora) {
   if (!lora.config.use_dora) return;
   refresh_gains(cpu, base, lora);
   for (const auto& m : lora.modules)
@@ -71,55 +54,32 @@ void start_magnitudes(Cpu& cpu, const WeightViews<const T>& base, Lora<T>& lora)
   refresh_gains(cpu, base, lora);
 }
 
-template <class T>
-void dora_forward(Cpu& cpu, const LoraLinear<T>& lora, const T* bias, Mat<T> y, Mat<T> raw) {
+template <class Device, class T>
+void dora_forward(Device& device, const LoraLinear<T>& lora, const T* bias, Mat<T> y, Mat<T> raw) {
+  for (const auto& part : lora.parts)
+    ops::apply_gains<T>(device, part.gain, bias ? bias + part.col_begin : nullptr, y.col_range(part.col_begin, part.col_end),
+                        raw ? raw.col_range(part.col_begin, part.col_end) : raw);
+}
+
+template <class Device, class T>
+void dora_backward(Device& device, const LoraLinear<T>& lora, Mat<const T> dy, Mat<const T> raw, Mat<T> draw) {
+  ops::copy<T>(device, dy, draw);  // columns of modules without an adapter have no gain
   for (const auto& part : lora.parts) {
-    const int64_t cols = part.col_end - part.col_begin;
-    const T* b = bias ? bias + part.col_begin : nullptr;
-    cpu.for_ranges(y.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; t++) {
-        T* to = y.row(t) + part.col_begin;
-        if (b)
-          for (int64_t i = 0; i < cols; i++) to[i] -= b[i];
-        if (raw) std::copy_n(to, cols, raw.row(t) + part.col_begin);
-        for (int64_t i = 0; i < cols; i++) to[i] *= part.gain[i];
-        if (b)
-          for (int64_t i = 0; i < cols; i++) to[i] += b[i];
-      }
-    });
+    const auto of = [&](auto m) { return m.col_range(part.col_begin, part.col_end); };
+    ops::scale_columns<T>(device, part.gain, of(draw));
+    if (part.dmagnitude) ops::add_magnitude_gradient<T>(device, of(dy), of(raw), part.norm, part.dmagnitude);
   }
 }
 
-template <class T>
-void dora_backward(Cpu& cpu, const LoraLinear<T>& lora, Mat<const T> dy, Mat<const T> raw, Mat<T> draw) {
-  cpu.for_ranges(dy.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; t++) {
-      T* to = draw.row(t);
-      std::copy_n(dy.row(t), dy.cols, to);
-      for (const auto& part : lora.parts)
-        for (int64_t i = part.col_begin; i < part.col_end; i++) to[i] *= part.gain[i - part.col_begin];
-    }
-  });
-  for (const auto& part : lora.parts) {
-    if (!part.dmagnitude) continue;
-    cpu.for_ranges(part.col_end - part.col_begin, kColsPerPiece, [&](int64_t begin, int64_t end) {
-      for (int64_t t = 0; t < dy.rows; t++) {
-        const T *dy_row = dy.row(t) + part.col_begin, *raw_row = raw.row(t) + part.col_begin;
-        for (int64_t i = begin; i < end; i++)
-          if (part.norm[i] > 0) part.dmagnitude[i] += dy_row[i] * raw_row[i] / part.norm[i];
-      }
-    });
-  }
-}
-
-#define CONCORD_INSTANTIATE(T)                                                                            \
-  template void adapted_row_norms<T>(Cpu&, Mat<const T>, T, Mat<const T>, Mat<const T>, T*);              \
-  template void refresh_gains<T>(Cpu&, const WeightViews<const T>&, Lora<T>&);                            \
-  template void start_magnitudes<T>(Cpu&, const WeightViews<const T>&, Lora<T>&);                         \
-  template void dora_forward<T>(Cpu&, const LoraLinear<T>&, const T*, Mat<T>, Mat<T>);                    \
-  template void dora_backward<T>(Cpu&, const LoraLinear<T>&, Mat<const T>, Mat<const T>, Mat<T>);
-CONCORD_INSTANTIATE(float)
-CONCORD_INSTANTIATE(double)
+#define CONCORD_INSTANTIATE(Device, T)                                                                                                \
+  template void adapted_row_norms<Device, T>(Device&, Mat<const T>, Stat<T>, Mat<const T>, Mat<const T>, Stat<T>*);                   \
+  template void refresh_gains<Device, T>(Device&, const WeightViews<const T>&, Lora<Device, T>&);                                     \
+  template void dora_forward<Device, T>(Device&, const LoraLinear<T>&, const T*, Mat<T>, Mat<T>);                                     \
+  template void dora_backward<Device, T>(Device&, const LoraLinear<T>&, Mat<const T>, Mat<const T>, Mat<T>);
+CONCORD_INSTANTIATE(Cpu, float)
+CONCORD_INSTANTIATE(Cpu, double)
 #undef CONCORD_INSTANTIATE
+template void start_magnitudes<float>(Cpu&, const WeightViews<const float>&, Lora<Cpu, float>&);
+template void start_magnitudes<double>(Cpu&, const WeightViews<const double>&, Lora<Cpu, double>&);
 
 }  // namespace concord

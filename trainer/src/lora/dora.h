@@ -7,26 +7,25 @@
 
 namespace concord {
 
-// |W + s B A| of every row without forming B A:
-// |W_i + s B_i A|^2 = |W_i|^2 + 2 s B_i (A W_i) + s^2 B_i (A A^T) B_i^T.
-template <class T>
-void adapted_row_norms(Cpu&, Mat<const T> w, T scaling, Mat<const T> a, Mat<const T> b, T* norms);
+// |W + s B A| of every row without forming B A (formula: ops/signatures.h).
+template <class Device, class T>
+void adapted_row_norms(Device&, Mat<const T> w, Stat<T> scaling, Mat<const T> a, Mat<const T> b, Stat<T>* norms);
 
 // Norms and gains of every adapted row as A, B and m are now. Due after each of their changes, before a forward pass;
 // does nothing without DoRA.
-template <class T>
-void refresh_gains(Cpu&, const WeightViews<const T>& base, Lora<T>&);
+template <class Device, class T>
+void refresh_gains(Device&, const WeightViews<const T>& base, Lora<Device, T>&);
 
 // m = |W + s B A|, so that a new adapter is its base to the bit. Refreshes the gains too.
 template <class T>
-void start_magnitudes(Cpu&, const WeightViews<const T>& base, Lora<T>&);
+void start_magnitudes(Cpu&, const WeightViews<const T>& base, Lora<Cpu, T>&);
 
 // y = g (y - bias) + bias in the adapted columns. Keeps y - bias in `raw`, which the backward pass reads, unless that is empty.
-template <class T>
-void dora_forward(Cpu&, const LoraLinear<T>&, const T* bias, Mat<T> y, Mat<T> raw);
+template <class Device, class T>
+void dora_forward(Device&, const LoraLinear<T>&, const T* bias, Mat<T> y, Mat<T> raw);
 
 // draw = g dy, all columns; dm += sum over rows of dy raw / norm where m is trained.
-template <class T>
-void dora_backward(Cpu&, const LoraLinear<T>&, Mat<const T> dy, Mat<const T> raw, Mat<T> draw);
+template <class Device, class T>
+void dora_backward(Device&, const LoraLinear<T>&, Mat<const T> dy, Mat<const T> raw, Mat<T> draw);
 
 }  // namespace concord

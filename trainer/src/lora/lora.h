@@ -15,21 +15,36 @@ struct LoraLinear {
   struct Part {
     int64_t col_begin, col_end;    // of the fused output
     int64_t rank_begin, rank_end;  // of R
-    T scaling;
-    Mat<T> b, db;                  // [out, r]
-    T* dmagnitude = nullptr;       // DoRA (lora/dora.h), all [out]: gradient of m where it is trained,
-    const T* norm = nullptr;       // |W + s B A| of each row, and m over it
-    const T* gain = nullptr;
+    Stat<T> scaling;
+    Mat<T> b;                      // [out, r]
+    Mat<Stat<T>> db;
+    Stat<T>* dmagnitude = nullptr;  // DoRA (lora/dora.h), all [out]: gradient of m where it is trained,
+    const Stat<T>* norm = nullptr;  // |W + s B A| of each row, and m over it
+    const Stat<T>* gain = nullptr;
   };
-  Mat<T> a, da;  // [R, in]
+  Mat<T> a;  // [R, in]
+  Mat<Stat<T>> da;
   std::vector<Part> parts;
 
   int64_t ranks() const { return a.rows; }
   bool has_gains() const { return !parts.empty() && parts.front().gain; }
 };
 
-template <class T>
+struct AdaptedModule {
+  std::string name;  // "model.layers.0.self_attn.q_proj"
+  int64_t in, out, r;
+  double scaling;
+  int64_t layer;
+  Projection projection;
+  int64_t col_begin;           // of the projection's output
+  int64_t a_offset, b_offset, magnitude_offset;  // into values and grads
+  int64_t row_offset;          // into norms and gains
+};
+
+// Values and gradients are Stat<T>, as the optimizer has them, in the device's memory.
+template <class Device, class T>
 struct Lora {
+  using Values = typename Device::template Buffer<Stat<T>>;
   struct Layer {
     LoraLinear<T> qkv, o, gate_up, down;
 
@@ -39,21 +54,12 @@ struct Lora {
     }
     const LoraLinear<T>& of(Projection projection) const { return const_cast<Layer*>(this)->of(projection); }
   };
-  struct Module {
-    std::string name;  // "model.layers.0.self_attn.q_proj"
-    int64_t in, out, r;
-    double scaling;
-    int64_t layer;
-    Projection projection;
-    int64_t col_begin;           // of the projection's output
-    int64_t a_offset, b_offset, magnitude_offset;  // into values and grads
-    int64_t row_offset;          // into norms and gains
-  };
   AdapterConfig config;
-  std::vector<Module> modules;
+  std::vector<AdaptedModule> modules;
   std::vector<Layer> layers;
-  std::vector<T> values, grads;  // every A, B and magnitude; grads empty where not trained
-  std::vector<T> norms, gains;   // DoRA: of every adapted row, as refresh_gains left them
+  Values values, grads;  // every A, B and magnitude; grads empty where not trained
+  typename Device::template Buffer<T> rounded;  // the values as products read them; empty where that is as they are
+  Values norms, gains;   // DoRA: of every adapted row, as refresh_gains left them
   bool gains_are_current = false;
 
   Lora() = default;
@@ -63,30 +69,34 @@ struct Lora {
 };
 
 // Rows [begin, end) of a forward pass that this adapter changes. Rows in no range go through the base alone.
-template <class T>
+template <class Device, class T>
 struct LoraRows {
   int64_t begin, end;
-  const Lora<T>* lora;
+  const Lora<Device, T>* lora;
 };
 
-template <class T>
-Lora<T> make_lora(const ModelConfig& model, const Adapter& adapter, bool trainable);
+template <class Device, class T>
+Lora<Device, T> make_lora(Device&, const ModelConfig& model, const Adapter& adapter, bool trainable);
+
+// Due after every change of the values.
+template <class Device, class T>
+void round_values(Device&, Lora<Device, T>& lora);
 
 // Largest sum of ranks of a fused layer: how wide the buffers of x A^T must be.
-template <class T>
-int64_t ranks_max(const Lora<T>& lora);
+template <class Device, class T>
+int64_t ranks_max(const Lora<Device, T>& lora);
 
 // The same adapter as PEFT's file holds it.
-Adapter to_adapter(const Lora<float>& lora);
+Adapter to_adapter(const Lora<Cpu, float>& lora);
 
 // PEFT's start: A ~ U(-1/sqrt(in), 1/sqrt(in)) (kaiming_uniform with a = sqrt 5), B = 0, so the first output is the base's.
 void initialize_adapter(Adapter& adapter, int64_t seed);
 
 // xa[T,R] = x A^T; y[:, part] += s xa[:, part] B^T
-template <class T>
-void lora_forward(Cpu&, const LoraLinear<T>&, Mat<const T> x, Mat<T> xa, Mat<T> y);
+template <class Device, class T>
+void lora_forward(Device&, const LoraLinear<T>&, Mat<const T> x, Mat<T> xa, Mat<T> y);
 // dB += s dy^T xa; dA += dxa^T x with dxa = s dy B; dx += dxa A unless dx is empty. Where the adapter is not trained only dx.
-template <class T>
-void lora_backward(Cpu&, const LoraLinear<T>&, Mat<const T> x, Mat<const T> xa, Mat<const T> dy, Mat<T> dxa, Mat<T> dx);
+template <class Device, class T>
+void lora_backward(Device&, const LoraLinear<T>&, Mat<const T> x, Mat<const T> xa, Mat<const T> dy, Mat<T> dxa, Mat<T> dx);
 
 }  // namespace concord

@@ -2,10 +2,8 @@
 // to count bytes by part (that is the memory plan), then to hand out pointers.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,13 +12,15 @@
 
 namespace concord {
 
+using MemoryParts = std::vector<std::pair<std::string, int64_t>>;  // bytes by part, in order of first use
+
+template <class Device>
 class Arena {
  public:
-  using Parts = std::vector<std::pair<std::string, int64_t>>;  // bytes by part, in order of first use
 
   template <class T>
   T* take(const char* part, int64_t elements) {
-    const int64_t bytes = (elements * static_cast<int64_t>(sizeof(T)) + kAlign - 1) / kAlign * kAlign;
+    const int64_t bytes = (elements * static_cast<int64_t>(sizeof(T)) + Device::kAlign - 1) / Device::kAlign * Device::kAlign;
     if (!base_) count(part, bytes);
     T* pointer = base_ ? reinterpret_cast<T*>(base_.get() + used_) : nullptr;
     used_ += bytes;
@@ -32,21 +32,14 @@ class Arena {
   }
 
   // After the counting pass. Throws std::bad_alloc.
-  void allocate() {
-    const int64_t bytes = used_ > 0 ? used_ : kAlign;
-    base_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlign, bytes)));
-    if (!base_) throw std::bad_alloc();
+  void allocate(Device& device) {
+    base_ = device.allocate(used_);
     used_ = 0;
   }
   int64_t bytes() const { return used_; }
-  const Parts& parts() const { return parts_; }
+  const MemoryParts& parts() const { return parts_; }
 
  private:
-  static constexpr int64_t kAlign = 64;  // one cache line, one AVX-512 register
-  struct Free {
-    void operator()(std::byte* p) const { std::free(p); }
-  };
-
   void count(const char* part, int64_t bytes) {
     for (auto& [name, total] : parts_) {
       if (name == part) {
@@ -57,9 +50,9 @@ class Arena {
     parts_.emplace_back(part, bytes);
   }
 
-  std::unique_ptr<std::byte, Free> base_;
+  typename Device::Memory base_;
   int64_t used_ = 0;
-  Parts parts_;
+  MemoryParts parts_;
 };
 
 }  // namespace concord

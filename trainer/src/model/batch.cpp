@@ -68,6 +68,7 @@ void pack(std::span<const GroupView* const> groups, PackedBatch& batch) {
   batch.token_ids.clear();
   batch.segments.clear();
   batch.groups.clear();
+  batch.attention.clear();
   batch.rows.clear();
   batch.targets.clear();
   batch.completions.clear();
@@ -78,6 +79,7 @@ void pack(std::span<const GroupView* const> groups, PackedBatch& batch) {
       if (group->has(is_long)) prompts[is_long] = append_prompt(batch, *group, is_long);
     for (const Completion& completion : group->completions) append_completion(batch, *group, completion, prompts[group->is_long(completion)]);
     batch.groups.push_back({first, static_cast<int32_t>(batch.segments.size())});
+    batch.attention.add_group(std::span(batch.segments).subspan(first));
     for (uint64_t i = 0; batch.token_ids.size() < batch.tokens.size(); i++)
       batch.token_ids.push_back(static_cast<uint64_t>(group->group) << 32 | i);
   }

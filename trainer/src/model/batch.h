@@ -46,7 +46,8 @@ struct PackedBatch {
   std::vector<int32_t> positions;          // [T] as rows of the rope table: a long sequence's lie longrope_length further down
   std::vector<uint64_t> token_ids;         // [T] group of the file and place in it: the same in whatever batch a token is
   std::vector<AttentionSegment> segments;
-  std::vector<AttentionGroup> groups;
+  std::vector<IndexRange> groups;          // of segments
+  AttentionLists attention;
   // Row r of the head reads hidden state rows[r] and predicts targets[r]. A prompt's last state appears once for every
   // completion that follows it.
   std::vector<int32_t> rows, targets;      // [R]

@@ -16,6 +16,14 @@ Nf4Base quantize_base(Cpu& cpu, const CheckpointDir& dir, bool double_quant) {
   return base;
 }
 
+Nf4Views Nf4Base::views() const {
+  Nf4Views views(layers.size());
+  for (size_t l = 0; l < layers.size(); l++)
+    for (size_t p = 0; p < 4; p++)
+      for (const Nf4Matrix& module : layers[l].linears[p].modules) views[l][p].push_back(module.view());
+  return views;
+}
+
 int64_t nf4_base_bytes(const ModelConfig& config, bool double_quant) {
   int64_t bytes = 0;
   for (const LinearSpec& linear : model_linears(config)) bytes += nf4_bytes(linear.in * linear.out, double_quant);

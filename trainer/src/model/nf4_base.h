@@ -1,10 +1,11 @@
 // The linear layers of a base in NF4; embeddings, norms, biases and the head stay as they are.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "io/checkpoint_dir.h"
-#include "ops/nf4.h"
+#include "ops/ops.h"
 
 namespace concord {
 
@@ -16,6 +17,9 @@ struct Nf4Linear {
   std::vector<Nf4Matrix> modules;
 };
 
+// Of every module of a linear layer, by layer and Projection; empty where the base is not quantized.
+using Nf4Views = std::vector<std::array<std::vector<Nf4View>, 4>>;
+
 struct Nf4Base {
   struct Layer {
     Nf4Linear linears[4];  // by Projection
@@ -23,6 +27,7 @@ struct Nf4Base {
   std::vector<Layer> layers;
 
   bool empty() const { return layers.empty(); }
+  Nf4Views views() const;
 };
 
 Nf4Base quantize_base(Cpu&, const CheckpointDir&, bool double_quant);

@@ -24,7 +24,7 @@ WeightLayout weight_layout(const ModelConfig& config, bool nf4) {
 
 // In the order of model_tensors.
 template <class T>
-WeightViews<T> weight_views(const ModelConfig& c, T* base, const Nf4Base* nf4) {
+WeightViews<T> weight_views(const ModelConfig& c, T* base, const Nf4Views& nf4) {
   const AttentionShape shape = attention_shape(c);
   const int64_t hidden = c.hidden_size, inner = c.intermediate_size;
   WeightViews<T> views;
@@ -33,8 +33,8 @@ WeightViews<T> weight_views(const ModelConfig& c, T* base, const Nf4Base* nf4) {
   const auto matrix = [&](int64_t rows, int64_t cols) { return Mat<T>(take(rows * cols), rows, cols); };
   const auto linear = [&](int64_t l, Projection projection, int64_t out, int64_t in, bool bias) {
     Linear<T> layer;
-    if (nf4) {
-      layer.nf4 = &nf4->layers[l].linears[static_cast<int>(projection)];
+    if (!nf4.empty()) {
+      layer.nf4 = nf4[l][static_cast<size_t>(projection)];
       layer.weight = Mat<T>(nullptr, out, in);
     } else {
       layer.weight = matrix(out, in);
@@ -63,12 +63,12 @@ WeightViews<T> weight_views(const ModelConfig& c, T* base, const Nf4Base* nf4) {
   return views;
 }
 
-template <class T>
-Mat<const T> dense_weight(Cpu& cpu, const Linear<const T>& linear, T* scratch) {
-  if (!linear.nf4) return linear.weight;
+template <class Device, class T>
+Mat<const T> dense_weight(Device& device, const Linear<const T>& linear, T* scratch) {
+  if (linear.nf4.empty()) return linear.weight;
   T* next = scratch;
-  for (const Nf4Matrix& module : linear.nf4->modules) {
-    dequantize_nf4<T>(cpu, module, Mat<T>(next, module.rows, module.cols));
+  for (const Nf4View& module : linear.nf4) {
+    ops::dequantize_nf4<T>(device, module, Mat<T>(next, module.rows, module.cols));
     next += module.rows * module.cols;
   }
   return Mat<const T>(scratch, linear.weight.rows, linear.weight.cols);
@@ -88,13 +88,13 @@ std::vector<T> load_weights(const CheckpointDir& dir, const WeightLayout& layout
   return values;
 }
 
-template WeightViews<float> weight_views<float>(const ModelConfig&, float*, const Nf4Base*);
-template WeightViews<const float> weight_views<const float>(const ModelConfig&, const float*, const Nf4Base*);
-template WeightViews<double> weight_views<double>(const ModelConfig&, double*, const Nf4Base*);
-template WeightViews<const double> weight_views<const double>(const ModelConfig&, const double*, const Nf4Base*);
+template WeightViews<float> weight_views<float>(const ModelConfig&, float*, const Nf4Views&);
+template WeightViews<const float> weight_views<const float>(const ModelConfig&, const float*, const Nf4Views&);
+template WeightViews<double> weight_views<double>(const ModelConfig&, double*, const Nf4Views&);
+template WeightViews<const double> weight_views<const double>(const ModelConfig&, const double*, const Nf4Views&);
 template std::vector<float> load_weights<float>(const CheckpointDir&, const WeightLayout&);
-template Mat<const float> dense_weight<float>(Cpu&, const Linear<const float>&, float*);
+template Mat<const float> dense_weight<Cpu, float>(Cpu&, const Linear<const float>&, float*);
 template std::vector<double> load_weights<double>(const CheckpointDir&, const WeightLayout&);
-template Mat<const double> dense_weight<double>(Cpu&, const Linear<const double>&, double*);
+template Mat<const double> dense_weight<Cpu, double>(Cpu&, const Linear<const double>&, double*);
 
 }  // namespace concord

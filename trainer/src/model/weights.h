@@ -30,7 +30,7 @@ template <class T>
 struct Linear {
   Mat<T> weight;      // [out, in]
   T* bias = nullptr;  // [out]; null where the model has none
-  const Nf4Linear* nf4 = nullptr;  // the weight, where it is quantized
+  std::vector<Nf4View> nf4;  // its modules, where it is quantized; `weight` then has a shape alone
 };
 
 // Views into a buffer of that layout: of values or of gradients. H hidden, I intermediate, Q and K query and key columns,
@@ -59,11 +59,11 @@ struct WeightViews {
   Mat<T> head;        // [V, H]; the embedding's own memory where they are tied
 };
 template <class T>
-WeightViews<T> weight_views(const ModelConfig& config, T* base, const Nf4Base* nf4 = nullptr);
+WeightViews<T> weight_views(const ModelConfig& config, T* base, const Nf4Views& nf4 = {});
 
 // The weight itself, or dequantized into `scratch` (largest_linear(config) elements).
-template <class T>
-Mat<const T> dense_weight(Cpu&, const Linear<const T>&, T* scratch);
+template <class Device, class T>
+Mat<const T> dense_weight(Device&, const Linear<const T>&, T* scratch);
 
 // Reads every weight into one flat buffer, in the layout's order.
 template <class T>

@@ -4,63 +4,44 @@
 #include <cmath>
 
 namespace concord {
-namespace {
 
-constexpr int64_t kPiece = 1 << 14;
-
-}  // namespace
-
-template <class T>
-void adamw_step(Cpu& cpu, AdamW<T>& state, const std::vector<ParameterRange>& ranges, double learning_rate, double grad_scale,
+template <class Device, class T>
+void adamw_step(Device& device, AdamW<Device, T>& state, const std::vector<ParameterRange>& ranges, double learning_rate, double grad_scale,
                 T* parameters, const T* grads) {
   state.steps++;
   const auto& o = state.options;
   const double t = static_cast<double>(state.steps);
-  const T beta1 = T(o.beta1), beta2 = T(o.beta2), keep1 = T(1 - o.beta1), keep2 = T(1 - o.beta2), scale = T(grad_scale);
-  const T inverse_root = T(1 / std::sqrt(1 - std::pow(o.beta2, t)));
-  const T epsilon = T(o.epsilon);
+  AdamWStep<T> step;
+  step.beta1 = T(o.beta1);
+  step.beta2 = T(o.beta2);
+  step.keep1 = T(1 - o.beta1);
+  step.keep2 = T(1 - o.beta2);
+  step.grad_scale = T(grad_scale);
+  step.inverse_root = T(1 / std::sqrt(1 - std::pow(o.beta2, t)));
+  step.epsilon = T(o.epsilon);
   for (const ParameterRange& range : ranges) {
     const double rate = learning_rate * range.rate_factor;
-    const T keep = T(1 - rate * range.weight_decay), step_size = T(rate / (1 - std::pow(o.beta1, t)));
-    cpu.for_ranges(range.end - range.begin, kPiece, [&](int64_t begin, int64_t end) {
-      T* __restrict p = parameters + range.begin;
-      T* __restrict m = state.m.data() + range.begin;
-      T* __restrict v = state.v.data() + range.begin;
-      const T* __restrict g = grads + range.begin;
-#pragma omp simd
-      for (int64_t i = begin; i < end; i++) {
-        const T gi = g[i] * scale;
-        const T mi = beta1 * m[i] + keep1 * gi;
-        const T vi = beta2 * v[i] + keep2 * gi * gi;
-        m[i] = mi;
-        v[i] = vi;
-        p[i] = p[i] * keep - step_size * mi / (std::sqrt(vi) * inverse_root + epsilon);
-      }
-    });
+    step.decay = T(1 - rate * range.weight_decay);
+    step.size = T(rate / (1 - std::pow(o.beta1, t)));
+    ops::adamw<T>(device, step, range.end - range.begin, parameters + range.begin, state.m.data() + range.begin,
+                  state.v.data() + range.begin, grads + range.begin);
   }
 }
 
-template <class T>
-double global_norm(Cpu& cpu, const T* x, int64_t n) {
-  std::vector<double> sums((n + kPiece - 1) / kPiece, 0.0);
-  cpu.for_ranges(n, kPiece, [&](int64_t begin, int64_t end) {
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = begin; i < end; i++) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-    sums[begin / kPiece] = sum;
-  });
-  double total = 0;
-  for (double sum : sums) total += sum;
-  return std::sqrt(total);
+template <class Device, class T>
+double global_norm(Device& device, const T* x, int64_t n) {
+  return std::sqrt(ops::sum_of_squares<T>(device, x, n));
 }
 
 double clip_factor(double norm, double max_norm) {
   return max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
 }
 
-template void adamw_step<float>(Cpu&, AdamW<float>&, const std::vector<ParameterRange>&, double, double, float*, const float*);
-template void adamw_step<double>(Cpu&, AdamW<double>&, const std::vector<ParameterRange>&, double, double, double*, const double*);
-template double global_norm<float>(Cpu&, const float*, int64_t);
-template double global_norm<double>(Cpu&, const double*, int64_t);
+#define CONCORD_INSTANTIATE(Device, T)                                                                                                \
+  template void adamw_step<Device, T>(Device&, AdamW<Device, T>&, const std::vector<ParameterRange>&, double, double, T*, const T*);  \
+  template double global_norm<Device, T>(Device&, const T*, int64_t);
+CONCORD_INSTANTIATE(Cpu, float)
+CONCORD_INSTANTIATE(Cpu, double)
+#undef CONCORD_INSTANTIATE
 
 }  // namespace concord

@@ -12,13 +12,13 @@ struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
 };
 
-template <class T>
+template <class Device, class T>
 struct AdamW {
   AdamWOptions options;
-  std::vector<T> m, v;  // one element per parameter
+  typename Device::template Buffer<T> m, v;  // one element per parameter
   int64_t steps = 0;
 
-  AdamW(AdamWOptions o, int64_t parameters) : options(o), m(parameters, T(0)), v(parameters, T(0)) {}
+  AdamW(AdamWOptions o, int64_t parameters) : options(o), m(parameters), v(parameters) {}
 };
 
 // Parameters [begin, end) of the flat buffer that are stepped alike.
@@ -29,13 +29,13 @@ struct ParameterRange {
 };
 
 // One step over all ranges; gradients are multiplied by `grad_scale` (clipping) as they are read.
-template <class T>
-void adamw_step(Cpu&, AdamW<T>& state, const std::vector<ParameterRange>& ranges, double learning_rate, double grad_scale,
+template <class Device, class T>
+void adamw_step(Device&, AdamW<Device, T>& state, const std::vector<ParameterRange>& ranges, double learning_rate, double grad_scale,
                 T* parameters, const T* grads);
 
 // sqrt of the sum of squares, added in double in a fixed order.
-template <class T>
-double global_norm(Cpu&, const T* x, int64_t n);
+template <class Device, class T>
+double global_norm(Device&, const T* x, int64_t n);
 
 // Factor that brings a norm down to max_norm: min(1, max_norm / (norm + 1e-6)) as torch.nn.utils.clip_grad_norm_;
 // max_norm 0 never clips.

@@ -16,8 +16,8 @@ constexpr int64_t kLongPrompt = 2 * ops::kFewRows;
 constexpr int64_t kPromptRowsPerStep = 8 * ops::kFewRows;
 
 // Ranges of rows with the same adapter, from the adapter of each row.
-std::vector<LoraRows<float>> ranges(const std::vector<const Lora<float>*>& of_row) {
-  std::vector<LoraRows<float>> rows;
+std::vector<LoraRows<Cpu, float>> ranges(const std::vector<const Lora<Cpu, float>*>& of_row) {
+  std::vector<LoraRows<Cpu, float>> rows;
   for (int64_t i = 0; i < static_cast<int64_t>(of_row.size()); i++) {
     if (!of_row[i]) continue;
     if (!rows.empty() && rows.back().lora == of_row[i] && rows.back().end == i) rows.back().end++;
@@ -34,7 +34,7 @@ Generator::Generator(Cpu& cpu, const ModelConfig& config, WeightViews<const floa
   plan_.tokens_max = std::max(limits.prompt_tokens, ops::kFewRows);
   plan_.keys_max = std::max<int64_t>(limits.prompt_tokens, 1);
   plan_.positions = limits.positions;
-  plan_.nf4 = weights_.layers[0].qkv.nf4 != nullptr;
+  plan_.nf4 = !weights_.layers[0].qkv.nf4.empty();
   hidden_.resize(ops::kFewRows * config.hidden_size);
   logits_.resize(ops::kFewRows * config.vocab_size);
   make_decoder(0);
@@ -43,7 +43,7 @@ Generator::Generator(Cpu& cpu, const ModelConfig& config, WeightViews<const floa
 void Generator::make_decoder(int64_t lora_ranks) {
   DecoderPlan plan = plan_;
   plan.lora_ranks = lora_ranks;
-  decoder_ = std::make_unique<Decoder<float>>(cpu_, config_, weights_, plan);
+  decoder_ = std::make_unique<Decoder<Cpu, float>>(cpu_, config_, weights_, plan);
   plan_ = plan;
 }
 
@@ -132,7 +132,7 @@ void Generator::encode_long_prompts() {
   std::vector<GroupView> views;
   std::vector<const GroupView*> pointers;
   std::vector<int64_t> rows;
-  std::vector<const Lora<float>*> adapters;
+  std::vector<const Lora<Cpu, float>*> adapters;
   for (Request* request : chosen) {
     request->encoded = std::min(request->prompt_tokens(), limits_.prompt_tokens);
     views.push_back({0, std::span(request->ask.prompt).first(request->encoded), {}});
@@ -145,7 +145,7 @@ void Generator::encode_long_prompts() {
   for (size_t i = 0; i < chosen.size(); i++)
     for (int32_t t = batch.segments[i].begin; t < batch.segments[i].end; t++) batch.positions[t] += chosen[i]->first_position;
   decoder_->forward(batch.tokens, batch.positions, ranges(adapters), [&](int64_t layer, Mat<float> qkv, Mat<float> attn, Mat<float> lse) {
-    decoder_->attend(layer, batch, qkv, attn, lse);
+    decoder_->attend(layer, batch.attention.view(), qkv, attn, lse);
     cache_.keep(layer, qkv, rows);
   });
   std::vector<Draw> draws;
@@ -179,7 +179,7 @@ void Generator::pass(std::span<const Row> rows) {
   std::vector<int32_t> tokens, positions;
   std::vector<int64_t> cache_rows;
   std::vector<CachedSegment> segments;
-  std::vector<const Lora<float>*> adapters;
+  std::vector<const Lora<Cpu, float>*> adapters;
   std::vector<Draw> draws;
   for (const Row& row : rows) {
     const Request& request = *row.request;

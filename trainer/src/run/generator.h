@@ -26,7 +26,7 @@ struct GenerationRequest {
   SamplingOptions sampling;
   int64_t seed = 42, group = 0;  // sample k of a group draws random numbers that no other sample of this seed draws
   std::vector<int64_t> stop;     // ids that end a sample
-  std::shared_ptr<const Lora<float>> adapter;  // null: the base alone
+  std::shared_ptr<const Lora<Cpu, float>> adapter;  // null: the base alone
 };
 
 enum class Finish { not_yet, stop, length, non_finite };
@@ -109,7 +109,7 @@ class Generator {
   WeightViews<const float> weights_;
   GeneratorLimits limits_;
   DecoderPlan plan_;
-  std::unique_ptr<Decoder<float>> decoder_;
+  std::unique_ptr<Decoder<Cpu, float>> decoder_;
   KvCache<float> cache_;
   RowPool pool_;
   std::map<uint64_t, Request> requests_;  // in the order they came

@@ -38,7 +38,8 @@ Json architecture(const ModelConfig& config) {
 
 // What `train` would plan, without loading the weights.
 void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t parameters, int64_t checkpoint_bytes) {
-  MemoryNeed need{parameters, parameters, 0, 0, 0, false, Cpu(thread_count()).threads()};
+  Cpu cpu(thread_count());
+  MemoryNeed need{parameters, parameters, 0, 0, 0, false, cpu.threads()};
   need.checkpoint_bytes = checkpoint_bytes;
   if (job.load_in_4bit) {
     need.weights = weight_layout(config, true).elements;
@@ -47,13 +48,13 @@ void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t pa
   if (job.finetuning_type == FinetuningType::lora) {
     const Adapter adapter =
         job.adapter_name_or_path.empty() ? new_adapter(job.lora, config) : read_adapter(job.adapter_name_or_path, config);
-    const Lora<float> lora = make_lora<float>(config, adapter, false);
+    const Lora<Cpu, float> lora = make_lora<Cpu, float>(cpu, config, adapter, false);
     need.trainable = static_cast<int64_t>(lora.values.size());
     need.lora_ranks = ranks_max(lora);
     need.dora = adapter.config.use_dora;
   }
   if (!job.reference_adapter.empty()) {
-    const Lora<float> reference = make_lora<float>(config, read_adapter(job.reference_adapter, config), false);
+    const Lora<Cpu, float> reference = make_lora<Cpu, float>(cpu, config, read_adapter(job.reference_adapter, config), false);
     need.lora_ranks = std::max(need.lora_ranks, ranks_max(reference));
   }
   const int64_t max_length = resolve_max_length(job, config);

@@ -20,9 +20,9 @@ LoadedModel load_model(const std::string& dir, const std::string& adapter, Quant
   return model;
 }
 
-std::shared_ptr<const Lora<float>> load_adapter(const std::string& dir, const LoadedModel& model) {
+std::shared_ptr<const Lora<Cpu, float>> load_adapter(const std::string& dir, const LoadedModel& model) {
   Cpu cpu(thread_count());
-  auto lora = std::make_shared<Lora<float>>(make_lora<float>(model.config, read_adapter(dir, model.config), false));
+  auto lora = std::make_shared<Lora<Cpu, float>>(make_lora<Cpu, float>(cpu, model.config, read_adapter(dir, model.config), false));
   refresh_gains(cpu, model.base(), *lora);
   return lora;
 }

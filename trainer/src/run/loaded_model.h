@@ -16,10 +16,10 @@ struct LoadedModel {
   ModelConfig config;
   std::vector<float> weights;
   Nf4Base nf4;  // the linear layers where the base is quantized, else empty
-  std::shared_ptr<const Lora<float>> adapter;
+  std::shared_ptr<const Lora<Cpu, float>> adapter;
 
-  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), nf4.empty() ? nullptr : &nf4); }
-  const Lora<float>* lora() const { return adapter.get(); }
+  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), nf4.views()); }
+  const Lora<Cpu, float>* lora() const { return adapter.get(); }
   int64_t lora_ranks() const { return adapter ? ranks_max(*adapter) : 0; }  // DecoderPlan::lora_ranks
 };
 
@@ -27,7 +27,7 @@ struct LoadedModel {
 LoadedModel load_model(const std::string& dir, const std::string& adapter, Quantization quantization = Quantization::none);
 
 // An adapter for this model. Failure(2) names what does not fit.
-std::shared_ptr<const Lora<float>> load_adapter(const std::string& dir, const LoadedModel& model);
+std::shared_ptr<const Lora<Cpu, float>> load_adapter(const std::string& dir, const LoadedModel& model);
 
 // Reads a groups file and checks its ids against the model.
 Groups read_groups_for(const LoadedModel& model, const std::string& path);

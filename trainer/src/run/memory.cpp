@@ -36,7 +36,7 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
                 {"weights_nf4", need.nf4_bytes},
                 {"gradients", floats(need.trainable)},
                 {"optimizer", floats(2 * need.trainable)}};
-  for (auto& part : Decoder<float>::memory_parts(config, d)) plan.parts.push_back(part);
+  for (auto& part : decoder_memory<Cpu, float>(config, d)) plan.parts.push_back(part);
   for (const auto& part : plan.parts) plan.total_bytes += part.second;
   // A base's files are read whole and let go again before the rest is taken: what that needs beyond the run is a part too.
   const int64_t loading = need.checkpoint_bytes + floats(need.weights) + need.nf4_bytes;

@@ -10,7 +10,7 @@ namespace concord {
 struct MemoryPlan {
   DecoderPlan decoder;
   int64_t micro_batch_tokens = 0;
-  Arena::Parts parts;  // data, weights, gradients, optimizer, then the decoder's buffers
+  MemoryParts parts;  // data, weights, gradients, optimizer, then the decoder's buffers
   int64_t total_bytes = 0;
 };
 

@@ -47,7 +47,7 @@ struct RelativeError {
 void quantize(Cpu& cpu, std::vector<float>& values, const LinearSpec& m, Quantization quantization, RelativeError& error) {
   const std::vector<float> before = values;
   const Nf4Matrix quantized = quantize_nf4(cpu, {values.data(), m.out, m.in}, quantization == Quantization::nf4_double);
-  dequantize_nf4<float>(cpu, quantized, {values.data(), m.out, m.in});
+  ops::dequantize_nf4<float>(cpu, quantized.view(), {values.data(), m.out, m.in});
   for (size_t i = 0; i < values.size(); i++) {
     const double x = before[i], d = static_cast<double>(values[i]) - x;
     error.difference += d * d;

@@ -36,7 +36,7 @@ class Key {
       add(c.mask);
     }
   }
-  void add(const Lora<float>& lora) {
+  void add(const Lora<Cpu, float>& lora) {
     Json config = adapter_config_json(lora.config);
     config.set("base_model_name_or_path", Json());  // where the base lies changes nothing
     add(std::string_view(to_text(config)));
@@ -52,7 +52,7 @@ class Key {
   Sha256 hash_;
 };
 
-std::string cache_key(const Dataset& data, const std::string& base_key, const Lora<float>* lora) {
+std::string cache_key(const Dataset& data, const std::string& base_key, const Lora<Cpu, float>* lora) {
   Key key;
   key.add(std::string_view(kNumerics));
   key.add(std::string_view(base_key));
@@ -111,14 +111,14 @@ bool all_finite(const ReferenceLogps& logps) {
 
 // f(completion, sum of log-probabilities) for every completion of the views.
 template <class F>
-void for_completions(std::span<const GroupView* const> views, Decoder<float>& decoder, const Lora<float>* lora, int64_t micro_batch_tokens,
+void for_completions(std::span<const GroupView* const> views, Decoder<Cpu, float>& decoder, const Lora<Cpu, float>* lora, int64_t micro_batch_tokens,
                      F&& f) {
   std::vector<float> logps;
   size_t before = 0;  // views of earlier micro-batches
   for_micro_batches(views, micro_batch_tokens, [&](const PackedBatch& batch) {
     decoder.forward(batch, lora);
     logps.resize(batch.n_rows());
-    decoder.head_logps(batch, logps.data());
+    decoder.head_logps(logps.data());
     const std::vector<double> sums = sequence_logps(batch, logps);
     for (size_t c = 0; c < sums.size(); c++) f(before + static_cast<size_t>(batch.completions[c].group), batch.completions[c].segment, sums[c]);
     before += batch.groups.size();
@@ -127,7 +127,7 @@ void for_completions(std::span<const GroupView* const> views, Decoder<float>& de
 
 }  // namespace
 
-ReferenceCache find_reference(const Dataset& data, const std::string& data_path, const std::string& base_key, const Lora<float>* lora) {
+ReferenceCache find_reference(const Dataset& data, const std::string& data_path, const std::string& base_key, const Lora<Cpu, float>* lora) {
   ReferenceCache cache;
   cache.key = cache_key(data, base_key, lora);
   cache.path = data_path + ".reference-" + cache.key.substr(0, 16) + ".safetensors";
@@ -141,7 +141,7 @@ ReferenceCache find_reference(const Dataset& data, const std::string& data_path,
   return cache;
 }
 
-void compute_reference(ReferenceCache& cache, const Dataset& data, Decoder<float>& decoder, const Lora<float>* lora,
+void compute_reference(ReferenceCache& cache, const Dataset& data, Decoder<Cpu, float>& decoder, const Lora<Cpu, float>* lora,
                        int64_t micro_batch_tokens) {
   cache.logps.by_segment.assign(data.file->n_segments(), 0.0);
   cache.logps.mismatched.assign(data.groups.size(), 0.0);

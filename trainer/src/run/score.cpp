@@ -69,7 +69,7 @@ void append(Scores& scores, const GroupView& view, const PackedBatch& batch, siz
 
 Scores score(const LoadedModel& model, const std::vector<GroupView>& views, const DecoderPlan& plan) {
   Cpu cpu(thread_count());
-  Decoder<float> decoder(cpu, model.config, model.base(), plan);
+  Decoder<Cpu, float> decoder(cpu, model.config, model.base(), plan);
   std::vector<const GroupView*> pointers;
   for (const GroupView& view : views) pointers.push_back(&view);
   Scores scores;
@@ -78,7 +78,7 @@ Scores score(const LoadedModel& model, const std::vector<GroupView>& views, cons
   for_micro_batches(pointers, kMicroBatchTokens, [&](const PackedBatch& batch) {
     decoder.forward(batch, model.lora());
     rows.resize(batch.n_rows());
-    decoder.head_logps(batch, rows.data());
+    decoder.head_logps(rows.data());
     size_t first = 0;
     for (size_t g = 0; g < batch.groups.size(); g++, next++) {
       append(scores, views[next], batch, first, rows);

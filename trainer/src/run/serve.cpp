@@ -57,7 +57,7 @@ class Server {
   GeneratorLimits limits_;
   Cpu cpu_;
   Generator generator_;
-  std::map<std::string, std::shared_ptr<const Lora<float>>> adapters_;
+  std::map<std::string, std::shared_ptr<const Lora<Cpu, float>>> adapters_;
   std::map<uint64_t, InFlight> in_flight_;
 };
 

@@ -34,7 +34,7 @@ void for_micro_batches(std::span<const GroupView* const> groups, int64_t tokens_
 StepStats StepRunner::run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn,
                           int64_t step) {
   StepStats stats;
-  using DropoutStep = Decoder<float>::DropoutStep;
+  using DropoutStep = Decoder<Cpu, float>::DropoutStep;
   if (learn) trainee_.decoder->set_dropout(DropoutStep{static_cast<uint64_t>(job_.seed), static_cast<uint64_t>(step)});
   const StepScale scale = step_scale(data, groups, reference, stats);
   std::vector<int64_t> sizes;
@@ -80,7 +80,7 @@ double StepRunner::estimate_kl(const Dataset& data, std::span<const int64_t> gro
   for_micro_batches(views_, micro_batch_tokens_, [&](const PackedBatch& batch) {
     trainee_.decoder->forward(batch, trainee_.lora);
     logps_.resize(batch.n_rows());
-    trainee_.decoder->head_logps(batch, logps_.data());
+    trainee_.decoder->head_logps(logps_.data());
     for (const double logp : sequence_logps(batch, logps_)) sum += logp;
     stats.tokens += batch.n_tokens();
   });
@@ -101,7 +101,7 @@ void StepRunner::micro_batch(const Dataset& data, std::span<const int64_t> group
   } else {
     dpo(data, groups, reference, learn, scale, stats);
   }
-  if (learn) trainee_.decoder->backward(batch_, trainee_.lora, trainee_.grads);
+  if (learn) trainee_.decoder->backward(trainee_.lora, trainee_.grads);
 }
 
 void StepRunner::sft(bool learn, const StepScale& scale, StepStats& stats) {
@@ -109,9 +109,9 @@ void StepRunner::sft(bool learn, const StepScale& scale, StepStats& stats) {
     for (int32_t r = c.row_begin; r < c.row_end; r++) coef_[r] = static_cast<float>(sft_token(0, c.weight, scale.weight).d_logp);
   }
   if (learn) {
-    trainee_.decoder->head_gradients(batch_, coef_.data(), logps_.data(), trainee_.grads);
+    trainee_.decoder->head_gradients(coef_.data(), logps_.data(), trainee_.grads);
   } else {
-    trainee_.decoder->head_logps(batch_, logps_.data());
+    trainee_.decoder->head_logps(logps_.data());
   }
   for (const PackedCompletion& c : batch_.completions) {
     for (int32_t r = c.row_begin; r < c.row_end; r++) stats.loss += sft_token(logps_[r], c.weight, scale.weight).loss;
@@ -124,16 +124,16 @@ void StepRunner::dpo(const Dataset& data, std::span<const int64_t> groups, const
                      const StepScale& scale, StepStats& stats) {
   const bool frozen_head = trainee_.grads == nullptr;
   if (learn && frozen_head) {
-    trainee_.decoder->head_unit_gradients(batch_, logps_.data());
+    trainee_.decoder->head_unit_gradients(logps_.data());
   } else {
-    trainee_.decoder->head_logps(batch_, logps_.data());
+    trainee_.decoder->head_logps(logps_.data());
   }
   dpo_loss(data, groups, reference, scale, stats);
   if (!learn) return;
   if (frozen_head) {
-    trainee_.decoder->head_apply_coef(batch_, coef_.data());
+    trainee_.decoder->head_apply_coef(coef_.data());
   } else {
-    trainee_.decoder->head_gradients(batch_, coef_.data(), logps_.data(), trainee_.grads);
+    trainee_.decoder->head_gradients(coef_.data(), logps_.data(), trainee_.grads);
   }
 }
 

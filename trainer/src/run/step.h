@@ -18,8 +18,8 @@ struct ReferenceLogps {
 
 // What the steps read and write. `lora` null: full finetuning, with `grads`; else frozen weights, `grads` null.
 struct Trainee {
-  Decoder<float>* decoder = nullptr;
-  Lora<float>* lora = nullptr;
+  Decoder<Cpu, float>* decoder = nullptr;
+  Lora<Cpu, float>* lora = nullptr;
   WeightViews<float>* grads = nullptr;
 };
 

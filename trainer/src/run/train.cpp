@@ -59,7 +59,7 @@ class Run {
       : job_(job), cpu_(thread_count()), model_(job), max_length_(resolve_max_length(job, model_.config)), train_(load(job.train_file)) {
     if (!job.eval_file.empty()) eval_ = load(job.eval_file);
     if (!job.reference_adapter.empty()) {
-      reference_lora_ = make_lora<float>(model_.config, read_adapter(job.reference_adapter, model_.config), false);
+      reference_lora_ = make_lora<Cpu, float>(cpu_, model_.config, read_adapter(job.reference_adapter, model_.config), false);
       refresh_gains(cpu_, model_.base(), *reference_lora_);
     }
     const auto groups = static_cast<int64_t>(train_.groups.size());
@@ -105,12 +105,12 @@ class Run {
   int64_t max_length_;
   Dataset train_;
   std::optional<Dataset> eval_;
-  std::optional<Lora<float>> reference_lora_;
+  std::optional<Lora<Cpu, float>> reference_lora_;
   RunExtent extent_;
   Schedule schedule_;
   MemoryPlan plan_;
 
-  std::unique_ptr<Decoder<float>> decoder_;
+  std::unique_ptr<Decoder<Cpu, float>> decoder_;
   WeightViews<float> grads_;
   std::unique_ptr<StepRunner> runner_;
   ReferenceCache train_reference_, eval_reference_;
@@ -141,7 +141,7 @@ std::string Run::checkpoint_to_resume() const {
 
 void Run::allocate() {
   model_.allocate_training_state(job_);
-  decoder_ = std::make_unique<Decoder<float>>(cpu_, model_.config, model_.base(), plan_.decoder);
+  decoder_ = std::make_unique<Decoder<Cpu, float>>(cpu_, model_.config, model_.base(), plan_.decoder);
   const bool full = job_.finetuning_type == FinetuningType::full;
   if (full) grads_ = weight_views<float>(model_.config, model_.weight_grads.data());
   runner_ = std::make_unique<StepRunner>(Trainee{decoder_.get(), model_.lora.get(), full ? &grads_ : nullptr}, job_,
@@ -205,7 +205,7 @@ void Run::find_references() {
     for (const Nf4Linear& linear : layer.linears)
       for (const Nf4Matrix& module : linear.modules) add_to_hash(base, module);
   const std::string base_key = base.hex();
-  const Lora<float>* lora = reference_lora_ ? &*reference_lora_ : nullptr;
+  const Lora<Cpu, float>* lora = reference_lora_ ? &*reference_lora_ : nullptr;
   train_reference_ = find_reference(train_, job_.train_file, base_key, lora);
   extent_.reference_key = train_reference_.key;
   if (eval_) eval_reference_ = find_reference(*eval_, job_.eval_file, base_key, lora);
@@ -213,7 +213,7 @@ void Run::find_references() {
 
 void Run::compute_references() {
   if (!job_.needs_reference()) return;
-  const Lora<float>* lora = reference_lora_ ? &*reference_lora_ : nullptr;
+  const Lora<Cpu, float>* lora = reference_lora_ ? &*reference_lora_ : nullptr;
   if (!train_reference_.hit) {
     std::fprintf(stderr, "computing reference log-probabilities of %lld groups\n", static_cast<long long>(train_.report.groups));
     compute_reference(train_reference_, train_, *decoder_, lora, plan_.micro_batch_tokens);

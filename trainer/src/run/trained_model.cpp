@@ -28,7 +28,7 @@ Adapter starting_adapter(const Job& job, const ModelConfig& config) {
 }
 
 // LoRA+ (Hayou et al. 2024): B learns faster than A.
-std::vector<ParameterRange> lora_ranges(const Lora<float>& lora, const Job& job) {
+std::vector<ParameterRange> lora_ranges(const Lora<Cpu, float>& lora, const Job& job) {
   if (!job.loraplus_lr_ratio) return {{0, static_cast<int64_t>(lora.values.size()), job.weight_decay}};
   std::vector<ParameterRange> ranges;
   for (const auto& m : lora.modules) {
@@ -62,7 +62,7 @@ TrainedModel::TrainedModel(const Job& job) {
   if (job.load_in_4bit) nf4 = quantize_base(cpu, dir, job.bnb_4bit_use_double_quant);
   for (const WeightSpec& spec : layout.specs) dtypes.push_back(dir.tensor(spec.name).dtype);
   if (job.finetuning_type == FinetuningType::lora) {
-    lora = std::make_unique<Lora<float>>(make_lora<float>(config, starting_adapter(job, config), true));
+    lora = std::make_unique<Lora<Cpu, float>>(make_lora<Cpu, float>(cpu, config, starting_adapter(job, config), true));
     if (job.adapter_name_or_path.empty()) {
       start_magnitudes(cpu, base(), *lora);
     } else {
@@ -83,7 +83,7 @@ int64_t TrainedModel::nf4_bytes() const {
 
 // As transformers' Trainer: vectors (norm weights) are not decayed.
 void TrainedModel::allocate_training_state(const Job& job) {
-  optimizer = std::make_unique<AdamW<float>>(AdamWOptions{job.adam_beta1, job.adam_beta2, job.adam_epsilon}, trainable());
+  optimizer = std::make_unique<AdamW<Cpu, float>>(AdamWOptions{job.adam_beta1, job.adam_beta2, job.adam_epsilon}, trainable());
   if (lora) {
     ranges = lora_ranges(*lora, job);
     return;
@@ -124,13 +124,13 @@ void TrainedModel::save_state(const std::string& dir, const Json& values) const 
 
 void TrainedModel::load_parameters(const std::string& dir) {
   if (lora) {
-    const Lora<float> saved = make_lora<float>(config, read_adapter(dir, config), false);
+    Cpu cpu(thread_count());
+    const Lora<Cpu, float> saved = make_lora<Cpu, float>(cpu, config, read_adapter(dir, config), false);
     const bool same = saved.modules.size() == lora->modules.size() && saved.values.size() == lora->values.size() &&
                       std::equal(saved.modules.begin(), saved.modules.end(), lora->modules.begin(),
                                  [](const auto& a, const auto& b) { return a.name == b.name && a.r == b.r && a.scaling == b.scaling; });
     if (!same) bad_input(dir + ": its adapter has other modules or ranks than this job's");
     std::copy(saved.values.begin(), saved.values.end(), lora->values.begin());
-    Cpu cpu(thread_count());
     refresh(cpu);
     return;
   }

@@ -24,8 +24,8 @@ struct TrainedModel {
   Nf4Base nf4;                       // the linear layers with load_in_4bit, else empty
   int64_t base_parameters = 0, checkpoint_bytes = 0;
   std::vector<float> weight_grads;   // full finetuning only
-  std::unique_ptr<Lora<float>> lora; // LoRA only
-  std::unique_ptr<AdamW<float>> optimizer;
+  std::unique_ptr<Lora<Cpu, float>> lora; // LoRA only
+  std::unique_ptr<AdamW<Cpu, float>> optimizer;
   std::vector<ParameterRange> ranges;
 
   // Loads the base and, for LoRA, the adapter to start from or a new one.
@@ -35,7 +35,7 @@ struct TrainedModel {
   float* parameters() { return lora ? lora->values.data() : weights.data(); }
   std::vector<float>& grads() { return lora ? lora->grads : weight_grads; }
   bool dora() const { return lora && lora->config.use_dora; }
-  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), nf4.empty() ? nullptr : &nf4); }
+  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), nf4.views()); }
   int64_t nf4_bytes() const;
   // Due after every change of the parameters.
   void refresh(Cpu& cpu) {

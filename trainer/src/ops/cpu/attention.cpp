@@ -1,6 +1,6 @@
 // Attention over a prefix tree: a segment's query rows see the whole of its prefix (its prompt) and, causally, itself.
 //
-// Blocks of query rows times all their keys: scores are a GEMM into a small scratch, never [T, T]. The backward pass
+// Tiles of query rows times all their keys: scores are a GEMM into a small scratch, never [T, T]. The backward pass
 // recomputes probabilities from the saved logsumexp (Dao 2023, FlashAttention-2, algorithm 2).
 //
 // One task owns one group and one head (forward) or one key-value head (backward), so each gradient of a key or value
@@ -14,8 +14,6 @@
 
 namespace concord::ops {
 namespace {
-
-constexpr int64_t kQueryRows = 64;
 
 // Columns of one head inside a packed [T, (heads + 2 kv_heads) * head_dim] matrix.
 template <class T>
@@ -31,35 +29,9 @@ HeadView<T> head_of(Mat<T> qkv, const AttentionShape& shape, int64_t head) {
   return {qkv.data + head * shape.head_dim, k, k + shape.kv_cols(), qkv.stride, shape.head_dim};
 }
 
-// A block of query rows: rows [begin, end), which see `prefix` keys from prefix_begin on and then rows
-// [segment_begin, end) of their own segment, the last of them only by the last query. A row sees keys [first, visible).
-struct Block {
-  int64_t begin, end, prefix_begin, prefix, segment_begin;
-  int64_t rows() const { return end - begin; }
-  int64_t own() const { return end - segment_begin; }
-  int64_t keys() const { return prefix + own(); }
-  int64_t visible(int64_t row) const { return prefix + (begin + row - segment_begin) + 1; }
-  int64_t first(int64_t row, int64_t window) const { return window > 0 ? std::max<int64_t>(0, visible(row) - window) : 0; }
-
-  // Without the keys that lie before every row's window.
-  Block in_window(int64_t window) const {
-    const int64_t skip = first(0, window), of_prefix = std::min(skip, prefix);
-    return {begin, end, prefix_begin + of_prefix, prefix - of_prefix, segment_begin + skip - of_prefix};
-  }
-};
-
-template <class F>
-void for_each_block(const AttentionSegment& segment, int64_t window, F&& f) {
-  for (int64_t begin = segment.begin; begin < segment.end; begin += kQueryRows) {
-    const Block block{begin, std::min<int64_t>(begin + kQueryRows, segment.end), segment.prefix_begin,
-                      segment.prefix_end - segment.prefix_begin, segment.begin};
-    f(block.in_window(window));
-  }
-}
-
 // y[rows, keys] = alpha x[rows, d] cols^T where cols is the head's k or v, [T, d]
 template <class T>
-void times_keys(const Block& b, T alpha, const T* x, int64_t x_stride, const T* cols, int64_t stride, int64_t dim, T* y) {
+void times_keys(const AttentionTile& b, T alpha, const T* x, int64_t x_stride, const T* cols, int64_t stride, int64_t dim, T* y) {
   const int64_t ld = b.keys();
   if (b.prefix > 0) {
     serial_gemm(false, true, b.rows(), b.prefix, dim, alpha, x, x_stride, cols + b.prefix_begin * stride, stride, T(0), y, ld);
@@ -70,7 +42,7 @@ void times_keys(const Block& b, T alpha, const T* x, int64_t x_stride, const T* 
 
 // x[rows, d] = y[rows, keys] cols
 template <class T>
-void times_values(const Block& b, const T* y, const T* cols, int64_t stride, int64_t dim, T* x, int64_t x_stride) {
+void times_values(const AttentionTile& b, const T* y, const T* cols, int64_t stride, int64_t dim, T* x, int64_t x_stride) {
   const int64_t ld = b.keys();
   serial_gemm(false, false, b.rows(), dim, b.own(), T(1), y + b.prefix, ld, cols + b.segment_begin * stride, stride, T(0),
               x, x_stride);
@@ -82,7 +54,7 @@ void times_values(const Block& b, const T* y, const T* cols, int64_t stride, int
 
 // dcols += y[rows, keys]^T x[rows, d]
 template <class T>
-void add_to_keys(const Block& b, const T* y, const T* x, int64_t x_stride, T* dcols, int64_t stride, int64_t dim) {
+void add_to_keys(const AttentionTile& b, const T* y, const T* x, int64_t x_stride, T* dcols, int64_t stride, int64_t dim) {
   const int64_t ld = b.keys();
   if (b.prefix > 0) {
     serial_gemm(true, false, b.prefix, dim, b.rows(), T(1), y, ld, x, x_stride, T(1), dcols + b.prefix_begin * stride, stride);
@@ -92,7 +64,7 @@ void add_to_keys(const Block& b, const T* y, const T* x, int64_t x_stride, T* dc
 }
 
 template <class T>
-void forward_block(const Block& b, HeadView<const T> h, const AttentionRule& rule, T* scores, Mat<T> out, T* lse, int64_t lse_stride) {
+void forward_tile(const AttentionTile& b, HeadView<const T> h, const AttentionRule& rule, T* scores, Mat<T> out, T* lse, int64_t lse_stride) {
   times_keys(b, T(rule.scale), h.q + b.begin * h.stride, h.stride, h.k, h.stride, h.dim, scores);
   for (int64_t row = 0; row < b.rows(); row++) {
     T* s = scores + row * b.keys();
@@ -134,7 +106,7 @@ void row_backward(const AttentionRule& rule, T lse, T d, int64_t n, T* s, T* dp)
 
 // With P the probabilities and D = rowsum(dO O): dV += P^T dO, dS = P (dO V^T - D), dQ = scale dS K, dK += scale dS^T Q.
 template <class T>
-void backward_block(const Block& b, HeadView<const T> h, HeadView<T> dh, const AttentionRule& rule, Mat<const T> out, Mat<const T> dout,
+void backward_tile(const AttentionTile& b, HeadView<const T> h, HeadView<T> dh, const AttentionRule& rule, Mat<const T> out, Mat<const T> dout,
                     const T* lse, int64_t lse_stride, T* p, T* ds) {
   const T* q = h.q + b.begin * h.stride;
   times_keys(b, T(rule.scale), q, h.stride, h.k, h.stride, h.dim, p);
@@ -156,55 +128,46 @@ void backward_block(const Block& b, HeadView<const T> h, HeadView<T> dh, const A
 
 }  // namespace
 
-int64_t attention_scratch_elements(int64_t keys_max) { return 2 * kQueryRows * keys_max; }
+int64_t attention_scratch_elements(int64_t keys_max) { return 2 * kAttentionTileRows * keys_max; }
 
 template <class T>
-void attention(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, AttentionRule rule, std::span<const AttentionSegment> segments,
-               std::span<const AttentionGroup> groups, Mat<T> out, Mat<T> lse, Mat<T> scratch) {
-  cpu.for_each(static_cast<int64_t>(groups.size()) * shape.heads, [&](int64_t task, int worker) {
-    const AttentionGroup group = groups[task / shape.heads];
+void attention(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, AttentionRule rule, const AttentionView& view, Mat<T> out,
+               Mat<Stat<T>> lse, Mat<Stat<T>> scratch) {
+  cpu.for_each(static_cast<int64_t>(view.groups.size()) * shape.heads, [&](int64_t task, int worker) {
+    const IndexRange group = view.groups[task / shape.heads];
     const int64_t head = task % shape.heads;
-    const HeadView<const T> view = head_of(qkv, shape, head);
+    const HeadView<const T> of_head = head_of(qkv, shape, head);
     const Mat<T> head_out = out.col_range(head * shape.head_dim, (head + 1) * shape.head_dim);
-    for (int32_t s = group.first; s < group.last; s++) {
-      for_each_block(segments[s], rule.window, [&](const Block& b) {
-        forward_block(b, view, rule, scratch.row(worker), head_out, lse.data + head, lse.stride);
-      });
-    }
+    for (const AttentionTile& tile : view.tiles.subspan(group.first, group.last - group.first))
+      forward_tile(tile.in_window(rule.window), of_head, rule, scratch.row(worker), head_out, lse.data + head, lse.stride);
   });
 }
 
 template <class T>
-void attention_backward(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, AttentionRule rule,
-                        std::span<const AttentionSegment> segments, std::span<const AttentionGroup> groups,
-                        Mat<const T> out, Mat<const T> lse, Mat<const T> dout, Mat<T> dqkv, Mat<T> scratch) {
+void attention_backward(Cpu& cpu, Mat<const T> qkv, AttentionShape shape, AttentionRule rule, const AttentionView& view, Mat<const T> out,
+                        Mat<const Stat<T>> lse, Mat<const T> dout, Mat<T> dqkv, Mat<Stat<T>> scratch) {
   fill(cpu, T(0), dqkv.col_range(shape.q_cols(), shape.qkv_cols()));
   const int64_t heads_per_kv = shape.heads / shape.kv_heads;
-  cpu.for_each(static_cast<int64_t>(groups.size()) * shape.kv_heads, [&](int64_t task, int worker) {
-    const AttentionGroup group = groups[task / shape.kv_heads];
+  cpu.for_each(static_cast<int64_t>(view.groups.size()) * shape.kv_heads, [&](int64_t task, int worker) {
+    const IndexRange group = view.groups[task / shape.kv_heads];
     T* p = scratch.row(worker);
     T* ds = p + scratch.cols / 2;
     const int64_t first_head = task % shape.kv_heads * heads_per_kv;
     for (int64_t head = first_head; head < first_head + heads_per_kv; head++) {
-      const HeadView<const T> view = head_of(qkv, shape, head);
-      const HeadView<T> dview = head_of(dqkv, shape, head);
+      const HeadView<const T> of_head = head_of(qkv, shape, head);
+      const HeadView<T> d_of_head = head_of(dqkv, shape, head);
       const int64_t begin = head * shape.head_dim, end = begin + shape.head_dim;
-      for (int32_t s = group.first; s < group.last; s++) {
-        for_each_block(segments[s], rule.window, [&](const Block& b) {
-          backward_block(b, view, dview, rule, out.col_range(begin, end), dout.col_range(begin, end), lse.data + head,
-                         lse.stride, p, ds);
-        });
-      }
+      for (const AttentionTile& tile : view.tiles.subspan(group.first, group.last - group.first))
+        backward_tile(tile.in_window(rule.window), of_head, d_of_head, rule, out.col_range(begin, end), dout.col_range(begin, end),
+                      lse.data + head, lse.stride, p, ds);
     }
   });
 }
 
-#define CONCORD_INSTANTIATE(T)                                                                                        \
-  template void attention<T>(Cpu&, Mat<const T>, AttentionShape, AttentionRule, std::span<const AttentionSegment>,                \
-                             std::span<const AttentionGroup>, Mat<T>, Mat<T>, Mat<T>);                                \
-  template void attention_backward<T>(Cpu&, Mat<const T>, AttentionShape, AttentionRule, std::span<const AttentionSegment>,       \
-                                      std::span<const AttentionGroup>, Mat<const T>, Mat<const T>, Mat<const T>,      \
-                                      Mat<T>, Mat<T>);
+#define CONCORD_INSTANTIATE(T)                                                                                                      \
+  template void attention<T>(Cpu&, Mat<const T>, AttentionShape, AttentionRule, const AttentionView&, Mat<T>, Mat<T>, Mat<T>);      \
+  template void attention_backward<T>(Cpu&, Mat<const T>, AttentionShape, AttentionRule, const AttentionView&, Mat<const T>,        \
+                                      Mat<const T>, Mat<const T>, Mat<T>, Mat<T>);
 CONCORD_INSTANTIATE(float)
 CONCORD_INSTANTIATE(double)
 #undef CONCORD_INSTANTIATE

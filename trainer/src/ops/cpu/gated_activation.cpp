@@ -76,7 +76,7 @@ void gated_activation_backward(Cpu& cpu, Activation f, Mat<const T> dact, Mat<T>
 }
 
 template <class T>
-void soft_cap(Cpu& cpu, T cap, Mat<T> x) {
+void soft_cap(Cpu& cpu, Stat<T> cap, Mat<Stat<T>> x) {
   cpu.for_ranges(x.rows, 16, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) soft_cap_row(x.row(t), cap, x.cols);
   });

@@ -51,8 +51,8 @@ int64_t piece_of_w(int64_t cols) { return std::clamp<int64_t>((1 << 16) / std::m
 
 }  // namespace
 
-template <class T>
-void matmul_nt(Cpu& cpu, T alpha, Mat<const T> x, Mat<const T> w, T beta, Mat<T> y) {
+template <class T, class Y>
+void matmul_nt(Cpu& cpu, Stat<T> alpha, Mat<const T> x, Mat<const T> w, Stat<T> beta, Mat<Y> y) {
   if constexpr (std::is_same_v<T, float>) {
     if (x.rows <= kFewRows) {
       static thread_local TurnedRows turned;
@@ -69,14 +69,14 @@ void matmul_nt(Cpu& cpu, T alpha, Mat<const T> x, Mat<const T> w, T beta, Mat<T>
 }
 
 template <class T>
-void matmul_nn(Cpu& cpu, T alpha, Mat<const T> y, Mat<const T> w, T beta, Mat<T> x) {
+void matmul_nn(Cpu& cpu, Stat<T> alpha, Mat<const T> y, Mat<const T> w, Stat<T> beta, Mat<T> x) {
   for_pieces(cpu, y.rows, w.cols, y.cols, [&](int64_t row, int64_t rows, int64_t col, int64_t cols) {
     serial_gemm(false, false, rows, cols, y.cols, alpha, y.row(row), y.stride, w.data + col, w.stride, beta, x.row(row) + col, x.stride);
   });
 }
 
 template <class T>
-void matmul_tn(Cpu& cpu, T alpha, Mat<const T> y, Mat<const T> x, T beta, Mat<T> w) {
+void matmul_tn(Cpu& cpu, Stat<T> alpha, Mat<const T> y, Mat<const T> x, Stat<T> beta, Mat<Stat<T>> w) {
   for_pieces(cpu, w.rows, w.cols, y.rows, [&](int64_t row, int64_t rows, int64_t col, int64_t cols) {
     serial_gemm(true, false, rows, cols, y.rows, alpha, y.data + row, y.stride, x.data + col, x.stride, beta, w.row(row) + col, w.stride);
   });

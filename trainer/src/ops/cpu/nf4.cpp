@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/ops.h"
+
 namespace concord {
 namespace {
 
@@ -45,8 +47,8 @@ void quantize_scales(Nf4Matrix& q) {
   q.scales.shrink_to_fit();
 }
 
-float scale_of(const Nf4Matrix& q, int64_t block) {
-  if (q.scale_codes.empty()) return q.scales[block];
+float scale_of(const Nf4View& q, int64_t block) {
+  if (!q.scale_codes) return q.scales[block];
   return dynamic_map()[q.scale_codes[block]] * q.scale_scales[block / kNf4ScaleBlock] + q.scale_mean;
 }
 
@@ -104,8 +106,13 @@ Nf4Matrix quantize_nf4(Cpu& cpu, Mat<const float> w, bool double_quant) {
   return q;
 }
 
+Nf4View Nf4Matrix::view() const {
+  const bool double_quant = !scale_codes.empty();
+  return {rows, cols, codes.data(), scales.data(), double_quant ? scale_codes.data() : nullptr, scale_scales.data(), scale_mean};
+}
+
 template <class T>
-void dequantize_nf4(Cpu& cpu, const Nf4Matrix& q, Mat<T> out) {
+void ops::dequantize_nf4(Cpu& cpu, const Nf4View& q, Mat<T> out) {
   const int64_t n = q.rows * q.cols;
   cpu.for_ranges(pieces_of(n, kNf4Block), kBlocksPerPiece, [&](int64_t first, int64_t last) {
     for (int64_t block = first; block < last; block++) {
@@ -118,7 +125,7 @@ void dequantize_nf4(Cpu& cpu, const Nf4Matrix& q, Mat<T> out) {
   });
 }
 
-template void dequantize_nf4<float>(Cpu&, const Nf4Matrix&, Mat<float>);
-template void dequantize_nf4<double>(Cpu&, const Nf4Matrix&, Mat<double>);
+template void ops::dequantize_nf4<float>(Cpu&, const Nf4View&, Mat<float>);
+template void ops::dequantize_nf4<double>(Cpu&, const Nf4View&, Mat<double>);
 
 }  // namespace concord

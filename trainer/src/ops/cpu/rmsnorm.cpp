@@ -56,14 +56,14 @@ void head_weight_gradient(Cpu& cpu, Mat<const T> raw, int64_t dim, int64_t begin
 }  // namespace
 
 template <class T>
-void rms_norm(Cpu& cpu, Mat<const T> x, RmsNorm<T> norm, Mat<T> y, T* rstd) {
+void rms_norm(Cpu& cpu, Mat<const T> x, RmsNorm<T> norm, Mat<T> y, Stat<T>* rstd) {
   cpu.for_ranges(x.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) norm_row(x.row(t), norm, x.cols, y.row(t), rstd + t);
   });
 }
 
 template <class T>
-void add_rms_norm(Cpu& cpu, Mat<const T> x, Mat<const T> delta, Mat<T> sum, RmsNorm<T> norm, Mat<T> y, T* rstd) {
+void add_rms_norm(Cpu& cpu, Mat<const T> x, Mat<const T> delta, Mat<T> sum, RmsNorm<T> norm, Mat<T> y, Stat<T>* rstd) {
   cpu.for_ranges(x.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
       const T *a = x.row(t), *b = delta.row(t);
@@ -76,7 +76,7 @@ void add_rms_norm(Cpu& cpu, Mat<const T> x, Mat<const T> delta, Mat<T> sum, RmsN
 }
 
 template <class T>
-void rms_norm_backward(Cpu& cpu, Mat<const T> x, RmsNorm<T> norm, const T* rstd, Mat<const T> dy, Mat<T> dx, T* dw) {
+void rms_norm_backward(Cpu& cpu, Mat<const T> x, RmsNorm<T> norm, const Stat<T>* rstd, Mat<const T> dy, Mat<T> dx, Stat<T>* dw) {
   const int64_t cols = x.cols;
   if (dw) {
     cpu.for_ranges(cols, kColsPerPiece, [&](int64_t begin, int64_t end) {
@@ -93,7 +93,7 @@ void rms_norm_backward(Cpu& cpu, Mat<const T> x, RmsNorm<T> norm, const T* rstd,
 }
 
 template <class T>
-void head_norms(Cpu& cpu, Mat<T> qkv, AttentionShape shape, RmsNorm<T> query, RmsNorm<T> key, Mat<T> raw, Mat<T> rstd) {
+void head_norms(Cpu& cpu, Mat<T> qkv, AttentionShape shape, RmsNorm<T> query, RmsNorm<T> key, Mat<T> raw, Mat<Stat<T>> rstd) {
   const int64_t dim = shape.head_dim;
   cpu.for_ranges(qkv.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
@@ -105,8 +105,8 @@ void head_norms(Cpu& cpu, Mat<T> qkv, AttentionShape shape, RmsNorm<T> query, Rm
 }
 
 template <class T>
-void head_norms_backward(Cpu& cpu, Mat<const T> raw, AttentionShape shape, RmsNorm<T> query, RmsNorm<T> key, Mat<const T> rstd, Mat<T> dqkv,
-                         T* dquery, T* dkey) {
+void head_norms_backward(Cpu& cpu, Mat<const T> raw, AttentionShape shape, RmsNorm<T> query, RmsNorm<T> key, Mat<const Stat<T>> rstd, Mat<T> dqkv,
+                         Stat<T>* dquery, Stat<T>* dkey) {
   const int64_t dim = shape.head_dim, heads = shape.heads + shape.kv_heads;
   head_weight_gradient<T>(cpu, raw, dim, 0, shape.heads, rstd, dqkv, dquery);
   head_weight_gradient<T>(cpu, raw, dim, shape.heads, heads, rstd, dqkv, dkey);

@@ -5,7 +5,7 @@
 namespace concord::ops {
 
 template <class T>
-void rope(Cpu& cpu, Mat<T> qkv, AttentionShape shape, const int32_t* positions, Mat<const T> table, T direction) {
+void rope(Cpu& cpu, Mat<T> qkv, AttentionShape shape, const int32_t* positions, Mat<const Stat<T>> table, Stat<T> direction) {
   const int64_t half = table.cols / 2;
   const int64_t rotated_heads = shape.heads + shape.kv_heads;
   cpu.for_ranges(qkv.rows, 64, [&](int64_t begin, int64_t end) {

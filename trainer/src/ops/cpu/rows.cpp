@@ -28,7 +28,7 @@ void scatter_add_rows(Cpu& cpu, Mat<const T> y, const int32_t* rows, Mat<T> x) {
 }
 
 template <class T>
-void embedding(Cpu& cpu, Mat<const T> table, const int32_t* tokens, T scale, Mat<T> x) {
+void embedding(Cpu& cpu, Mat<const T> table, const int32_t* tokens, Stat<T> scale, Mat<T> x) {
   cpu.for_ranges(x.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
       const T* from = table.row(tokens[t]);
@@ -40,7 +40,7 @@ void embedding(Cpu& cpu, Mat<const T> table, const int32_t* tokens, T scale, Mat
 }
 
 template <class T>
-void embedding_backward(Cpu& cpu, Mat<const T> dx, const int32_t* tokens, T scale, Mat<T> dtable) {
+void embedding_backward(Cpu& cpu, Mat<const T> dx, const int32_t* tokens, Stat<T> scale, Mat<Stat<T>> dtable) {
   cpu.for_ranges(dtable.cols, kColsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t t = 0; t < dx.rows; t++) axpy(scale, dx.row(t) + begin, dtable.row(tokens[t]) + begin, end - begin);
   });
@@ -54,14 +54,14 @@ void fill_rows(Cpu& cpu, const T* row, Mat<T> y) {
 }
 
 template <class T>
-void add_row_sums(Cpu& cpu, Mat<const T> y, T* sum) {
+void add_row_sums(Cpu& cpu, Mat<const T> y, Stat<T>* sum) {
   cpu.for_ranges(y.cols, kColsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t t = 0; t < y.rows; t++) axpy(T(1), y.row(t) + begin, sum + begin, end - begin);
   });
 }
 
 template <class T>
-void scale_rows(Cpu& cpu, const T* coef, Mat<T> x) {
+void scale_rows(Cpu& cpu, const Stat<T>* coef, Mat<T> x) {
   cpu.for_ranges(x.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       T* row = x.row(r);
@@ -72,9 +72,16 @@ void scale_rows(Cpu& cpu, const T* coef, Mat<T> x) {
 }
 
 template <class T>
-void fill(Cpu& cpu, T value, Mat<T> x) {
+void fill(Cpu& cpu, Stat<T> value, Mat<T> x) {
   cpu.for_ranges(x.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) std::fill_n(x.row(r), x.cols, value);
+  });
+}
+
+template <class T>
+void copy(Cpu& cpu, Mat<const T> x, Mat<T> y) {
+  cpu.for_ranges(x.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) std::copy_n(x.row(r), x.cols, y.row(r));
   });
 }
 
@@ -94,6 +101,7 @@ void add(Cpu& cpu, Mat<const T> x, Mat<T> y) {
   template void add_row_sums<T>(Cpu&, Mat<const T>, T*);                         \
   template void scale_rows<T>(Cpu&, const T*, Mat<T>);                           \
   template void fill<T>(Cpu&, T, Mat<T>);                                        \
+  template void copy<T>(Cpu&, Mat<const T>, Mat<T>);                             \
   template void add<T>(Cpu&, Mat<const T>, Mat<T>);
 CONCORD_INSTANTIATE(float)
 CONCORD_INSTANTIATE(double)

@@ -28,7 +28,7 @@ double sum_of_exp(const T* logits, T shift, int64_t n) {
 }  // namespace
 
 template <class T>
-void target_logps(Cpu& cpu, Mat<const T> logits, const int32_t* targets, T* logp) {
+void target_logps(Cpu& cpu, Mat<const Stat<T>> logits, const int32_t* targets, Stat<T>* logp) {
   cpu.for_ranges(logits.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       const T* row = logits.row(r);
@@ -39,12 +39,13 @@ void target_logps(Cpu& cpu, Mat<const T> logits, const int32_t* targets, T* logp
 }
 
 template <class T>
-void target_logps_and_gradient(Cpu& cpu, Mat<T> logits, const int32_t* targets, const T* coef, T softcap, T* logp) {
+void target_logps_and_gradient(Cpu& cpu, Mat<const Stat<T>>, const int32_t* targets, const Stat<T>* coef, Stat<T> softcap, Stat<T>* logp,
+                               Mat<T> gradient) {
   const T inverse = softcap == 0 ? T(0) : T(1) / softcap;
-  cpu.for_ranges(logits.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
+  cpu.for_ranges(gradient.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
-      T* row = logits.row(r);
-      const int64_t n = logits.cols;
+      T* row = gradient.row(r);  // the logits until they are replaced
+      const int64_t n = gradient.cols;
       const T top = max_of(row, n);
       const double log_sum = std::log(sum_of_exp<T>(row, top, n));
       logp[r] = T(double(row[targets[r]] - top) - log_sum);
@@ -62,7 +63,7 @@ void target_logps_and_gradient(Cpu& cpu, Mat<T> logits, const int32_t* targets, 
 
 #define CONCORD_INSTANTIATE(T)                                                    \
   template void target_logps<T>(Cpu&, Mat<const T>, const int32_t*, T*);          \
-  template void target_logps_and_gradient<T>(Cpu&, Mat<T>, const int32_t*, const T*, T, T*);
+  template void target_logps_and_gradient<T>(Cpu&, Mat<const T>, const int32_t*, const T*, T, T*, Mat<T>);
 CONCORD_INSTANTIATE(float)
 CONCORD_INSTANTIATE(double)
 #undef CONCORD_INSTANTIATE

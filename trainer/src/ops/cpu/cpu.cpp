@@ -1,9 +1,10 @@
-#include "ops/cpu/threads.h"
+#include "ops/cpu/cpu.h"
 
 #include <cblas.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <new>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -44,6 +45,12 @@ Cpu::~Cpu() {
   run_number_.fetch_add(1);
   run_number_.notify_all();
   for (auto& worker : workers_) worker.join();
+}
+
+Cpu::Memory Cpu::allocate(int64_t bytes) const {
+  Memory memory(static_cast<std::byte*>(std::aligned_alloc(kAlign, std::max(bytes, kAlign))));
+  if (!memory) throw std::bad_alloc();
+  return memory;
 }
 
 void Cpu::run(int64_t tasks, BodyFn fn, void* body) {

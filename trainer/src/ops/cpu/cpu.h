@@ -1,10 +1,17 @@
+// The CPU as a device: its threads, and its memory, which is the program's own.
+//
 // A small pool: `for_each(n, f)` runs f(task, worker) for task 0..n-1 on all workers and returns when all are done.
 // Tasks are handed out as workers become free. That does not disturb determinism, as each task's result must not depend
 // on who ran it; it does keep a machine shared with others busy, where fixed shares would wait for the slowest.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <span>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -35,6 +42,36 @@ class Cpu {
       f(begin, begin + piece < n ? begin + piece : n);
     });
   }
+
+  // What every device has. The host reads and writes this one's memory, so nothing is copied.
+  static constexpr bool has_host_memory = true;
+  static constexpr int64_t kLogits = 1 << 20;  // at a time; 4 MB of floats stay in the second-level caches
+  template <class V>
+  using Buffer = std::vector<V>;
+  struct Free {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
+  using Memory = std::unique_ptr<std::byte, Free>;
+  static constexpr int64_t kAlign = 64;  // one cache line, one AVX-512 register
+  // Throws std::bad_alloc.
+  Memory allocate(int64_t bytes) const;
+  // A copy of `host` in the device's memory; `to` has room for it. Here `host` itself.
+  template <class V>
+  std::span<const V> place(std::span<const V> host, V*) {
+    return host;
+  }
+  // `host` at `to` in the device's memory, there to stay.
+  template <class V>
+  void write(std::span<const V> host, V* to) {
+    std::copy(host.begin(), host.end(), to);
+  }
+  // Where ops write n numbers that fetch() then brings to `host`: `buffer`, or here `host` itself.
+  template <class V>
+  V* landing(V* host, V*) {
+    return host;
+  }
+  template <class V>
+  void fetch(const V*, V*, int64_t) {}
 
  private:
   using BodyFn = void (*)(void* body, int64_t task, int worker);
