@@ -76,8 +76,7 @@ void dora_backward(Device& device, const LoraLinear<T>& lora, Mat<const T> dy, M
   template void refresh_gains<Device, T>(Device&, const WeightViews<const T>&, Lora<Device, T>&);                                     \
   template void dora_forward<Device, T>(Device&, const LoraLinear<T>&, const T*, Mat<T>, Mat<T>);                                     \
   template void dora_backward<Device, T>(Device&, const LoraLinear<T>&, Mat<const T>, Mat<const T>, Mat<T>);
-CONCORD_INSTANTIATE(Cpu, float)
-CONCORD_INSTANTIATE(Cpu, double)
+CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
 #undef CONCORD_INSTANTIATE
 template void start_magnitudes<float>(Cpu&, const WeightViews<const float>&, Lora<Cpu, float>&);
 template void start_magnitudes<double>(Cpu&, const WeightViews<const double>&, Lora<Cpu, double>&);

@@ -178,8 +178,7 @@ void lora_backward(Device& device, const LoraLinear<T>& lora, Mat<const T> x, Ma
   template int64_t ranks_max<Device, T>(const Lora<Device, T>&);                                          \
   template void lora_forward<Device, T>(Device&, const LoraLinear<T>&, Mat<const T>, Mat<T>, Mat<T>);     \
   template void lora_backward<Device, T>(Device&, const LoraLinear<T>&, Mat<const T>, Mat<const T>, Mat<const T>, Mat<T>, Mat<T>);
-CONCORD_INSTANTIATE(Cpu, float)
-CONCORD_INSTANTIATE(Cpu, double)
+CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
 #undef CONCORD_INSTANTIATE
 
 }  // namespace concord

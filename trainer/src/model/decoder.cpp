@@ -165,8 +165,7 @@ void Decoder<Device, T>::layer_down(int64_t l, Adapters lora) {
   template Mat<const T> Decoder<Device, T>::adapter_input(int64_t, Projection, Mat<const T>);                                  \
   template Dropout Decoder<Device, T>::dropout_of(int64_t, Projection) const;                                                  \
   template void Decoder<Device, T>::rotate(int64_t, Mat<T>, Stat<T>);
-CONCORD_INSTANTIATE(Cpu, float)
-CONCORD_INSTANTIATE(Cpu, double)
+CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
 #undef CONCORD_INSTANTIATE
 template void Decoder<Cpu, float>::attend_cached(int64_t, Mat<const float>, Mat<const float>, std::span<const CachedSegment>, Mat<float>);
 template void Decoder<Cpu, double>::attend_cached(int64_t, Mat<const double>, Mat<const double>, std::span<const CachedSegment>, Mat<double>);

@@ -108,8 +108,7 @@ void Decoder<Device, T>::backward_attention(int64_t l, const Lora<Device, T>* lo
 }
 
 #define CONCORD_INSTANTIATE(Device, T) template void Decoder<Device, T>::backward(const Lora<Device, T>*, Grads*);
-CONCORD_INSTANTIATE(Cpu, float)
-CONCORD_INSTANTIATE(Cpu, double)
+CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
 #undef CONCORD_INSTANTIATE
 
 }  // namespace concord

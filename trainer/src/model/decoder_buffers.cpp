@@ -109,8 +109,7 @@ MemoryParts decoder_memory(const ModelConfig& config, const DecoderPlan& plan) {
 #define CONCORD_INSTANTIATE(Device, T)        \
   template struct DecoderBuffers<Device, T>;  \
   template MemoryParts decoder_memory<Device, T>(const ModelConfig&, const DecoderPlan&);
-CONCORD_INSTANTIATE(Cpu, float)
-CONCORD_INSTANTIATE(Cpu, double)
+CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
 #undef CONCORD_INSTANTIATE
 
 }  // namespace concord

@@ -76,8 +76,7 @@ void Decoder<Device, T>::head_apply_coef(const Stat<T>* coef) {
   template void Decoder<Device, T>::head_gradients(const Stat<T>*, Stat<T>*, Grads*);          \
   template void Decoder<Device, T>::head_unit_gradients(Stat<T>*);                             \
   template void Decoder<Device, T>::head_apply_coef(const Stat<T>*);
-CONCORD_INSTANTIATE(Cpu, float)
-CONCORD_INSTANTIATE(Cpu, double)
+CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
 #undef CONCORD_INSTANTIATE
 
 }  // namespace concord

@@ -88,13 +88,17 @@ std::vector<T> load_weights(const CheckpointDir& dir, const WeightLayout& layout
   return values;
 }
 
-template WeightViews<float> weight_views<float>(const ModelConfig&, float*, const Nf4Views&);
-template WeightViews<const float> weight_views<const float>(const ModelConfig&, const float*, const Nf4Views&);
-template WeightViews<double> weight_views<double>(const ModelConfig&, double*, const Nf4Views&);
-template WeightViews<const double> weight_views<const double>(const ModelConfig&, const double*, const Nf4Views&);
+#define CONCORD_INSTANTIATE(T)                                                            \
+  template WeightViews<T> weight_views<T>(const ModelConfig&, T*, const Nf4Views&);        \
+  template WeightViews<const T> weight_views<const T>(const ModelConfig&, const T*, const Nf4Views&);
+CONCORD_INSTANTIATE(float)
+CONCORD_INSTANTIATE(double)
+CONCORD_INSTANTIATE(Bf16)
+#undef CONCORD_INSTANTIATE
+#define CONCORD_INSTANTIATE(Device, T) template Mat<const T> dense_weight<Device, T>(Device&, const Linear<const T>&, T*);
+CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
+#undef CONCORD_INSTANTIATE
 template std::vector<float> load_weights<float>(const CheckpointDir&, const WeightLayout&);
-template Mat<const float> dense_weight<Cpu, float>(Cpu&, const Linear<const float>&, float*);
 template std::vector<double> load_weights<double>(const CheckpointDir&, const WeightLayout&);
-template Mat<const double> dense_weight<Cpu, double>(Cpu&, const Linear<const double>&, double*);
 
 }  // namespace concord

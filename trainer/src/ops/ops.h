@@ -14,6 +14,8 @@
 #include "ops/activation.h"
 #include "ops/attention_tiles.h"
 #include "ops/cpu/cpu.h"
+#include "ops/cuda/cuda.h"
+#include "ops/devices.h"
 #include "ops/nf4.h"
 #include "ops/types.h"
 
@@ -26,6 +28,11 @@ inline constexpr int64_t kFewRows = 64;
 int64_t attention_scratch_elements(int64_t keys_max);
 
 #define CONCORD_DEVICE Cpu
+#include "ops/signatures.h"
+#undef CONCORD_DEVICE
+
+// In builds that have them (ops/devices.h).
+#define CONCORD_DEVICE Cuda
 #include "ops/signatures.h"
 #undef CONCORD_DEVICE
 

@@ -42,6 +42,9 @@ double clip_factor(double norm, double max_norm) {
   template double global_norm<Device, T>(Device&, const T*, int64_t);
 CONCORD_INSTANTIATE(Cpu, float)
 CONCORD_INSTANTIATE(Cpu, double)
+#ifdef CONCORD_CUDA
+CONCORD_INSTANTIATE(Cuda, float)
+#endif
 #undef CONCORD_INSTANTIATE
 
 }  // namespace concord

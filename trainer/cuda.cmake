@@ -1,0 +1,42 @@
+# Whether there is a CUDA toolkit with cuBLASLt (concord_has_cuda), and add_cuda_backend(target). Code for Ampere and Hopper; newer GPUs
+# compile what is there for Hopper when they first see it.
+set(concord_has_cuda OFF)
+if(NOT CONCORD_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES "80-real;90")
+    endif()
+    enable_language(CUDA)
+    if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake before 3.26 does not know that nvcc has it
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+    endif()
+    find_package(CUDAToolkit QUIET)
+    find_path(CUBLASLT_INCLUDE_DIR cublasLt.h HINTS ${CONCORD_CUBLAS_ROOT} ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
+    find_library(CUBLASLT_LIBRARY NAMES cublasLt libcublasLt.so.13 libcublasLt.so.12 HINTS ${CONCORD_CUBLAS_ROOT} ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64)
+  endif()
+  if(CMAKE_CUDA_COMPILER AND CUDAToolkit_FOUND AND CUBLASLT_INCLUDE_DIR AND CUBLASLT_LIBRARY)
+    set(concord_has_cuda ON)
+  elseif(CONCORD_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "CONCORD_CUDA is ON, but the CUDA toolkit (nvcc) or cuBLASLt (cublasLt.h and libcublasLt) was not found. "
+      "cuBLASLt comes with the toolkit's library packages, or with the Python package nvidia-cublas: set CONCORD_CUBLAS_ROOT to its folder nvidia/cu13.")
+  endif()
+endif()
+
+if(concord_has_cuda)
+  message(STATUS "CUDA backend: toolkit ${CUDAToolkit_VERSION}, ${CUBLASLT_LIBRARY}")
+else()
+  message(STATUS "CUDA backend: left out")
+endif()
+
+function(add_cuda_backend target)
+  target_sources(${target} PRIVATE ${ARGN})
+  target_compile_definitions(${target} PUBLIC CONCORD_CUDA)
+  target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${CUBLASLT_INCLUDE_DIR})
+  target_link_libraries(${target} PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})
+  set_property(SOURCE ${CMAKE_CURRENT_SOURCE_DIR}/src/ops/cuda/cublas.cpp APPEND PROPERTY COMPILE_DEFINITIONS CONCORD_CUBLASLT_LIBRARY="${CUBLASLT_LIBRARY}")
+  # relaxed-constexpr: std::bit_cast in kernels. 554: that a conversion to const is not used is no fault.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;--diag-suppress=554;-lineinfo>)
+endfunction()

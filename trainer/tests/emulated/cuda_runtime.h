@@ -1,0 +1,104 @@
+// A GPU of the program's own: what the CUDA backend uses of the language and of its runtime, on one thread of the CPU.
+// Sources of the backend are compiled as C++ with this folder before the toolkit's, so that kernels run where there is no GPU.
+//
+// A block's threads are fibers that take turns: each runs until it waits for others (a barrier, a shuffle). Blocks run one
+// after another, so a `__shared__` variable may be static. What it cannot show: races that need two threads at the same
+// time, alignment faults, and speed.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __shared__ static
+#define __constant__ static
+#define __launch_bounds__(...)
+
+struct dim3 {
+  unsigned x, y, z;
+  constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
+};
+struct alignas(16) uint4 {
+  uint32_t x, y, z, w;
+};
+
+namespace emulated {
+
+extern dim3 thread, block, block_size, grid_size;
+extern unsigned char* shared_memory;
+
+// Runs `body` once for each thread of each block.
+void run(dim3 grid, dim3 block, int64_t shared_bytes, const std::function<void()>& body);
+// Until every thread of the block that has not ended is here.
+void sync_block();
+// The words that the 32 threads of the caller's warp brought, once all are here. Valid until the second call after it.
+const uint64_t* exchange_in_warp(uint64_t word);
+unsigned thread_in_block();
+
+template <class V>
+V shuffle(V value, unsigned from) {
+  uint64_t word = 0;
+  std::memcpy(&word, &value, sizeof value);
+  const uint64_t got = exchange_in_warp(word)[from % 32];
+  std::memcpy(&value, &got, sizeof value);
+  return value;
+}
+
+}  // namespace emulated
+
+#define threadIdx emulated::thread
+#define blockIdx emulated::block
+#define blockDim emulated::block_size
+#define gridDim emulated::grid_size
+
+inline void __syncthreads() { emulated::sync_block(); }
+int __syncthreads_or(int predicate);
+template <class V>
+V __shfl_xor_sync(unsigned, V value, int mask) {
+  return emulated::shuffle(value, emulated::thread_in_block() % 32 ^ static_cast<unsigned>(mask));
+}
+template <class V>
+V __shfl_sync(unsigned, V value, int lane) {
+  return emulated::shuffle(value, static_cast<unsigned>(lane));
+}
+inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
+
+using cudaStream_t = void*;
+enum cudaError_t { cudaSuccess, cudaErrorMemoryAllocation };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
+enum { cudaStreamNonBlocking, cudaHostAllocDefault };
+struct cudaDeviceProp {
+  char name[16];
+  int major, minor;
+};
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline const char* cudaGetErrorString(cudaError_t) { return "out of memory"; }
+inline cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {"emulated", 9, 0}, cudaSuccess; }
+inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+inline cudaError_t cudaMemGetInfo(size_t* free, size_t* all) { return *free = *all = size_t{1} << 30, cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, int) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+inline cudaError_t cudaMalloc(void** p, size_t bytes) {
+  *p = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  return *p ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+inline cudaError_t cudaFree(void* p) { return std::free(p), cudaSuccess; }
+inline cudaError_t cudaHostAlloc(void** p, size_t bytes, int) { return cudaMalloc(p, bytes); }
+inline cudaError_t cudaFreeHost(void* p) { return cudaFree(p); }
+inline cudaError_t cudaMemset(void* p, int value, size_t bytes) { return std::memset(p, value, bytes), cudaSuccess; }
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  return std::memcpy(to, from, bytes), cudaSuccess;
+}
+inline cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) { return cudaMemset(p, value, bytes); }
