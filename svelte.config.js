@@ -6,6 +6,9 @@ export default {
   preprocess: vitePreprocess(),
   kit: {
     adapter: adapter(),
+    // The page that the service worker keeps is read under any address.
+    paths: { relative: false },
+    serviceWorker: { register: false },
     csp: {
       mode: 'nonce',
       directives: {

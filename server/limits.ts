@@ -35,7 +35,10 @@ export const limits = {
     /** Orders in which a task's outputs are shown; more than members who would judge one task. */
     seats_max: 999,
     outputs_max: 26,
-    lease_minutes: 30
+    lease_minutes: 30,
+    /** Tasks kept on a device for work without a connection, and how long they stay their person's. */
+    along_max: 50,
+    along_hours: 12
   },
   rooms: {
     frame_bytes_max: 256 * 1024,

@@ -13,6 +13,7 @@ import {
   noteRanked,
   orderShown,
   revealTask,
+  wasHanded,
   type TaskRecord
 } from '../tasks/index.ts';
 import type { Tell } from './announce.ts';
@@ -131,7 +132,10 @@ function checkStrength({ strength, tiers, verdict }: SubmitRanking): void {
   );
 }
 
-/** Anyone who may judge may judge any task until its overlap is reached; those who did may correct themselves. */
+/**
+ * Anyone who may judge may judge any task until its overlap is reached. Those who did may correct themselves, and who was
+ * handed it in time may come late: a connection that was lost for hours takes no judgement from anybody.
+ */
 async function checkOpen(
   db: Queryable,
   task: TaskRecord,
@@ -140,6 +144,7 @@ async function checkOpen(
 ): Promise<void> {
   const overlap = task.overlap ?? projectOverlap;
   if (task.raters < overlap || (await hasRanked(db, task.id, userId))) return;
+  if (await wasHanded(db, task.id, userId)) return;
   throw new Fault(409, 'overlap_reached', `This task has its ${overlap} rankings; take the next one.`);
 }
 

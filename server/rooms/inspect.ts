@@ -144,7 +144,8 @@ function checkStruct(struct: Struct): void {
   if (struct.parent instanceof Y.ID) throw malformed('A document has no parts within parts.');
   const { content } = struct;
   if (content instanceof Y.ContentString || content instanceof Y.ContentDeleted) return;
-  if (content instanceof Y.ContentAny && content.arr.length === 1 && isPlain(content.arr[0])) return;
+  // Several values: what was overwritten one after the other, and is kept to be taken back.
+  if (content instanceof Y.ContentAny && content.arr.every(isPlain)) return;
   throw malformed('A document holds finite numbers, short values and plain text only.');
 }
 

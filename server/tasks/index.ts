@@ -1,18 +1,20 @@
 import { and, asc, eq, gt, sql } from 'drizzle-orm';
+import type { z } from 'zod';
 import { listOf } from '#wire/list.ts';
-import { NextQuery, SkipTask, Task, TaskQuery } from '#wire/task.ts';
+import { GiveBack, NextQuery, SkipTask, TakeAlong, Task, TaskQuery, TasksAlong } from '#wire/task.ts';
 import type { Queryable } from '../db/index.ts';
 import { notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
+import { limits } from '../limits.ts';
 import { giveBack, skip, unskip } from './leases.ts';
-import { askerOf, leaseNext } from './queue.ts';
+import { askerOf, leaseAlong, leaseNext } from './queue.ts';
 import { listTasks, readTask, type Reader } from './read.ts';
 import { isInBrowser } from './shown.ts';
 import { task } from './tables.ts';
 import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
-export { hasRanked, judgesIn, noteRanked, noteWithdrawn } from './leases.ts';
+export { hasRanked, judgesIn, noteRanked, noteWithdrawn, wasHanded } from './leases.ts';
 export { standingOf, type Standing } from './standing.ts';
 export { askerOf } from './queue.ts';
 export { peopleAtTable, seesOthers, seesTable } from './sight.ts';
@@ -59,7 +61,7 @@ const next: Route = {
     const { db } = call.services;
     const { after } = call.query;
     const asker = await askerOf(db, call.project.id, call.actor.id);
-    const id = await db.transaction((tx) => leaseNext(tx, asker, after));
+    const id = await db.transaction((tx) => leaseNext(tx, asker, after ? [after] : []));
     if (!id) return new Response(null, { status: 204 });
     return json(200, await readTask(db, id, readerOf(call)));
   }
@@ -97,7 +99,38 @@ const giveBackRoute: Route = {
   access: { who: 'member', action: 'task.judge', object: 'task' },
   answers: { 204: null },
   async handle({ services, params, actor }) {
-    await giveBack(services.db, params.task!, actor.id);
+    await giveBack(services.db, [params.task!], actor.id);
+    return new Response(null, { status: 204 });
+  }
+};
+
+const takeAlong: Route = {
+  method: 'POST',
+  path: '/projects/{project}/tasks/along',
+  summary: "Leases the caller's next tasks for hours, for work without a connection",
+  access: { who: 'member', action: 'task.judge', object: 'project' },
+  body: TakeAlong,
+  answers: { 200: TasksAlong },
+  async handle(call) {
+    const { db } = call.services;
+    const { count } = call.body as z.infer<typeof TakeAlong>;
+    const asker = await askerOf(db, call.project.id, call.actor.id);
+    const until = new Date(Date.now() + limits.tasks.along_hours * 3_600_000).toISOString();
+    const ids = await db.transaction((tx) => leaseAlong(tx, asker, count));
+    const items = await Promise.all(ids.map((id) => readTask(db, id, readerOf(call))));
+    return json(200, { items, until });
+  }
+};
+
+const giveBackAlong: Route = {
+  method: 'DELETE',
+  path: '/projects/{project}/tasks/along',
+  summary: 'Gives back tasks that the caller took along and has not judged',
+  access: { who: 'member', action: 'task.judge', object: 'project' },
+  body: GiveBack,
+  answers: { 204: null },
+  async handle({ services, actor, body }) {
+    await giveBack(services.db, (body as z.infer<typeof GiveBack>).tasks, actor.id);
     return new Response(null, { status: 204 });
   }
 };
@@ -126,7 +159,7 @@ export async function* eachJudgedTask(
 }
 
 export const api: RoomApi = {
-  routes: [list, next, read, skipRoute, unskipRoute, giveBackRoute],
+  routes: [list, next, takeAlong, giveBackAlong, read, skipRoute, unskipRoute, giveBackRoute],
   locate: {
     task: async ({ db }, id) => {
       const [row] = await db.select({ projectId: task.projectId }).from(task).where(eq(task.id, id));

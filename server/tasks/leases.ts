@@ -1,13 +1,19 @@
-import { and, eq, sql } from 'drizzle-orm';
+import { and, eq, inArray, sql } from 'drizzle-orm';
 import type { Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { lease, task } from './tables.ts';
 import { count } from './tally.ts';
 
-/** Hands a task to a person for a time. */
-export async function takeLease(tx: Queryable, taskId: string, userId: string): Promise<void> {
+/** Hands a task to a person for a time; one that they have for longer stays theirs for longer. */
+export async function takeLease(
+  tx: Queryable,
+  taskId: string,
+  userId: string,
+  minutes: number = limits.tasks.lease_minutes
+): Promise<void> {
+  const held = sql`(select expires_at from lease where task_id = ${taskId} and user_id = ${userId} and not skipped)`;
   await put(tx, taskId, userId, {
-    ...{ expiresAt: leaseEnd(), skipped: false, skipReason: null },
+    ...{ expiresAt: sql`greatest(${leaseEnd(minutes)}, ${held})`, skipped: false, skipReason: null },
     seat: sql`coalesce((select seat from lease where task_id = ${taskId} and user_id = ${userId}), ${freeSeat(taskId)})`
   });
 }
@@ -35,7 +41,8 @@ async function put(tx: Queryable, taskId: string, userId: string, state: State):
     on conflict (task_id, user_id) do update set updated_at = clock_timestamp(), ${sql.join(changes, sql`, `)}`);
 }
 
-const leaseEnd = () => sql`now() + make_interval(mins => ${limits.tasks.lease_minutes})`;
+const leaseEnd = (minutes: number = limits.tasks.lease_minutes) =>
+  sql`now() + make_interval(mins => ${minutes}::int)`;
 
 /** The first that nobody has who ranked the task or holds it, so that those who judge it read its outputs in different orders. */
 const freeSeat = (taskId: string) => sql`(select min(s) from generate_series(0, ${limits.tasks.seats_max}) s
@@ -47,21 +54,21 @@ export async function leaseOf(
   db: Queryable,
   taskId: string,
   userId: string
-): Promise<{ version: number; seat: number | null } | null> {
+): Promise<{ version: number; seat: number | null; skipped: boolean } | null> {
   const [row] = await db
-    .select({ version: lease.version, seat: lease.seat })
+    .select({ version: lease.version, seat: lease.seat, skipped: lease.skipped })
     .from(lease)
     .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId)));
   return row ?? null;
 }
 
-/** Gives back a task that this person was handed and has not judged; its lease stays, for others to find the task by. */
-export async function giveBack(tx: Queryable, taskId: string, userId: string): Promise<void> {
+/** Gives back tasks that this person was handed and has not judged; their leases stay, for others to find the tasks by. */
+export async function giveBack(tx: Queryable, taskIds: readonly string[], userId: string): Promise<void> {
   const unjudged = and(eq(lease.version, 0), eq(lease.skipped, false));
   await tx
     .update(lease)
     .set({ expiresAt: sql`now()`, seat: null })
-    .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId), unjudged));
+    .where(and(inArray(lease.taskId, [...taskIds]), eq(lease.userId, userId), unjudged));
 }
 
 /** Gives a task back; it comes to this person again when nothing else is left. */
@@ -104,12 +111,25 @@ export async function noteWithdrawn(tx: Queryable, taskId: string, userId: strin
   await addRaters(tx, taskId, -1);
 }
 
+/** One judgement more than was asked for does not stand for one that another task lacks: it is not counted. */
 async function addRaters(tx: Queryable, taskId: string, change: 1 | -1): Promise<void> {
-  await tx
+  const [row] = await tx
     .update(task)
     .set({ raters: sql`${task.raters} + ${change}` })
-    .where(eq(task.id, taskId));
-  await count(tx, taskId, { ranked: change });
+    .where(eq(task.id, taskId))
+    .returning({
+      raters: task.raters,
+      overlap: sql<number>`coalesce(${task.overlap}, (select overlap from project where id = ${task.projectId}))`
+    });
+  const { raters, overlap } = row!;
+  const isAsked = (change > 0 ? raters : raters + 1) <= overlap;
+  if (isAsked) await count(tx, taskId, { ranked: change });
+}
+
+/** Whether this person was handed the task and has neither given it back nor skipped it, however long ago that was. */
+export async function wasHanded(db: Queryable, taskId: string, userId: string): Promise<boolean> {
+  const found = await leaseOf(db, taskId, userId);
+  return found !== null && found.seat !== null && !found.skipped;
 }
 
 export async function hasRanked(db: Queryable, taskId: string, userId: string): Promise<boolean> {

@@ -1,6 +1,7 @@
 import { and, eq, sql, type SQL } from 'drizzle-orm';
 import { member, project } from '../auth/tables.ts';
 import type { Queryable } from '../db/index.ts';
+import { limits } from '../limits.ts';
 import { takeLease } from './leases.ts';
 
 /** Who asks for a task, and where. */
@@ -29,60 +30,80 @@ interface Found extends Record<string, unknown> {
 /**
  * The caller's next task, leased to them: the one they hold, else one that was meant for them, else one that somebody gave back or
  * let lapse, else the first by number that they have not been led past, else one that they skipped; null where nothing is left.
- * `after`: the task that they are still at, which is not the next. Each search reads an index in its order and ends at the first
+ * `apart`: tasks that they have before them already, which are not the next. Each search reads an index in its order and ends at the first
  * task that fits, so that the length of the queue does not matter.
  */
 export async function leaseNext(
   tx: Queryable,
   asker: Asker,
-  after: string | null = null
+  apart: readonly string[] = []
 ): Promise<string | null> {
-  // Two callers at once would both see a place that only one may have, and places behind them as taken that are not.
-  await tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'lease/' + asker.projectId}))`);
-  const place = await placeOf(tx, asker);
-  const found =
-    (await held(tx, asker, after)) ??
-    (await assigned(tx, asker, after)) ??
-    (await freedBefore(tx, asker, after, place)) ??
-    (await firstAfter(tx, asker, after, place)) ??
-    (await skipped(tx, asker, after));
-  if (!found) return null;
-  await takeLease(tx, found.id, asker.userId);
-  return found.id;
+  await oneAtATime(tx, asker);
+  const found = await findNext(tx, asker, apart);
+  if (found) await takeLease(tx, found.id, asker.userId);
+  return found?.id ?? null;
 }
 
-const held = (tx: Queryable, { projectId, userId, ...asker }: Asker, after: string | null) =>
+/** As many tasks as asked for, or as there are, in the order in which they would come one by one: leased until `limits.tasks.along_hours` from now. */
+export async function leaseAlong(tx: Queryable, asker: Asker, count: number): Promise<string[]> {
+  await oneAtATime(tx, asker);
+  const taken: string[] = [];
+  while (taken.length < count) {
+    const found = await findNext(tx, asker, taken);
+    if (!found) break;
+    await takeLease(tx, found.id, asker.userId, 60 * limits.tasks.along_hours);
+    taken.push(found.id);
+  }
+  return taken;
+}
+
+/** Two callers at once would both see a place that only one may have, and places behind them as taken that are not. */
+const oneAtATime = (tx: Queryable, { projectId }: Asker) =>
+  tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'lease/' + projectId}))`);
+
+async function findNext(tx: Queryable, asker: Asker, apart: readonly string[]): Promise<Found | null> {
+  const place = await placeOf(tx, asker);
+  return (
+    (await held(tx, asker, apart)) ??
+    (await assigned(tx, asker, apart)) ??
+    (await freedBefore(tx, asker, apart, place)) ??
+    (await firstAfter(tx, asker, apart, place)) ??
+    (await skipped(tx, asker, apart))
+  );
+}
+
+const held = (tx: Queryable, { projectId, userId, ...asker }: Asker, apart: readonly string[]) =>
   first(
     tx,
     sql`from lease mine join task t on t.id = mine.task_id
       where ${isMine(projectId, userId)} and not mine.skipped and mine.expires_at > now()
-        and ${lacksRaters({ projectId, userId, ...asker })} and t.id is distinct from ${after}
+        and ${lacksRaters({ projectId, userId, ...asker })} and ${isNone(apart)}
       order by mine.number`
   );
 
-const assigned = (tx: Queryable, asker: Asker, after: string | null) =>
+const assigned = (tx: Queryable, asker: Asker, apart: readonly string[]) =>
   first(
     tx,
     sql`from lease mine join task t on t.id = mine.task_id
       where ${isMine(asker.projectId, asker.userId)} and mine.assigned and not mine.skipped
-        and ${lacksRaters(asker)} and t.id is distinct from ${after}
+        and ${lacksRaters(asker)} and ${isNone(apart)}
       order by mine.number`
   );
 
 /** Whatever came free behind the caller's place has the lease of whoever did not judge it. */
-const freedBefore = (tx: Queryable, asker: Asker, after: string | null, place: number) =>
+const freedBefore = (tx: Queryable, asker: Asker, apart: readonly string[], place: number) =>
   first(
     tx,
     sql`from lease l join task t on t.id = l.task_id ${leftMine(asker)}
       where l.project_id = ${asker.projectId} and l.version = 0 and l.open and not l.assigned and l.number <= ${place}
-        and ${isFor(asker)} and ${lacksRaters(asker)} and t.id is distinct from ${after}
+        and ${isFor(asker)} and ${lacksRaters(asker)} and ${isNone(apart)}
       order by l.number`
   );
 
 async function firstAfter(
   tx: Queryable,
   asker: Asker,
-  after: string | null,
+  apart: readonly string[],
   place: number
 ): Promise<Found | null> {
   const { projectId, userId } = asker;
@@ -90,29 +111,32 @@ async function firstAfter(
     tx,
     sql`from task t ${leftMine(asker)}
       where t.project_id = ${projectId} and t.status = 'open' and t.number > ${place}
-        and ${isFor(asker)} and ${lacksRaters(asker)} and t.id is distinct from ${after}
+        and ${isFor(asker)} and ${lacksRaters(asker)} and ${isNone(apart)}
       order by t.number`
   );
   const end = sql`(select coalesce(max(number), 0) from task where project_id = ${projectId})`;
   // A task that was opened by its link has no lease to be found by again.
-  const beforeAfter = sql`(select number - 1 from task where id = ${after} and project_id = ${projectId} and number > ${place})`;
+  const beforeLinked = sql`(select min(t.number) - 1 from task t ${leftMine(asker)}
+    where t.id = any(${sql.param(apart)}::text[]) and t.project_id = ${projectId} and t.number > ${place} and mine.task_id is null)`;
   await tx.execute(sql`
     insert into queue_place (project_id, user_id, number)
-    values (${projectId}, ${userId}, least(${found?.number ?? end}, ${beforeAfter}))
+    values (${projectId}, ${userId}, least(${found?.number ?? end}, ${beforeLinked}))
     on conflict (project_id, user_id) do update set number = excluded.number`);
   return found;
 }
 
-const skipped = (tx: Queryable, asker: Asker, after: string | null) =>
+const skipped = (tx: Queryable, asker: Asker, apart: readonly string[]) =>
   first(
     tx,
     sql`from lease mine join task t on t.id = mine.task_id
       where ${isMine(asker.projectId, asker.userId)} and mine.skipped and ${lacksRaters(asker)}
         and (not t.assigned or mine.assigned)
         and (t.specialty is null or t.specialty = any(${sql.param(asker.specialties)}::text[]))
-        and t.id is distinct from ${after}
+        and ${isNone(apart)}
       order by mine.updated_at`
   );
+
+const isNone = (apart: readonly string[]) => sql`t.id <> all(${sql.param(apart)}::text[])`;
 
 async function first(tx: Queryable, from: SQL): Promise<Found | null> {
   const { rows } = await tx.execute<Found>(sql`select t.id, t.number ${from} limit 1`);

@@ -30,7 +30,7 @@ export async function recount(db: Queryable, projectId: string): Promise<Tally[]
   const found = await db.execute<Tally & Record<string, unknown>>(sql`
     select coalesce(t.specialty, '') as specialty, t.assigned, count(*)::int as total,
       count(*) filter (where t.status = 'revealed')::int as revealed,
-      sum(coalesce(t.overlap, p.overlap))::int as wanted, sum(t.raters)::int as ranked,
+      sum(coalesce(t.overlap, p.overlap))::int as wanted, sum(least(t.raters, coalesce(t.overlap, p.overlap)))::int as ranked,
       sum((select count(*) from (select distinct on (r.kind, r.rater) r.verdict from ranking r where r.task_id = t.id
         order by r.kind, r.rater, r.version desc) last where verdict <> 'withdrawn'))::int as judgements
     from task t join project p on p.id = t.project_id where t.project_id = ${projectId}

@@ -119,6 +119,23 @@ test('a long afternoon offline arrives in one frame', async () => {
   page.destroy();
 });
 
+test('moves of one card that can be taken back stay in one piece, also when they arrive together', async () => {
+  const page = await pageOf(scene, scene.ada);
+  const lost = losses(page);
+  // It keeps what was overwritten, and Yjs then sends neighbours as one struct of several values.
+  const undo = new Y.UndoManager(page.ranks, { captureTimeout: 0 });
+  page.provider.disconnect();
+  for (let n = 0; n < 50; n++) page.ranks.set(scene.task.outputs[0]!, n);
+  page.provider.connect();
+  await page.saved();
+  undo.undo();
+  await page.saved();
+  expect(await foldedLog()).toEqual(shown(page));
+  expect(page.ranks.get(scene.task.outputs[0]!)).toBe(48);
+  expect(lost()).toBe(1);
+  page.destroy();
+});
+
 test('two devices of one person that were both offline for long merge', async () => {
   const [a, b] = [await pageOf(scene, scene.ada), await pageOf(scene, scene.ada)];
   for (const { provider } of [a, b]) provider.disconnect();

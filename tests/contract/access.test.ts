@@ -94,6 +94,8 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
       'POST /tasks/{task}/skip': { ok: 204, body: {} },
       'DELETE /tasks/{task}/skip': { ok: 204 },
       'DELETE /tasks/{task}/lease': 204,
+      'POST /projects/{project}/tasks/along': 200,
+      'DELETE /projects/{project}/tasks/along': { ok: 204, body: { tasks: ['{task}'] } },
       'PUT /tasks/{task}/ranking': { ok: 200, body: { tiers: [['{output}']] } },
       'POST /tasks/{task}/ranking/undo': { ok: 200 },
       'POST /tasks/{task}/remarks': { ok: 201, body: { text: 'Look at the side.' } },

@@ -1,10 +1,4 @@
-const EDITS = 'edits';
-const BY_ROOM = 'room';
-
-interface Edit {
-  room: string;
-  update: Uint8Array;
-}
+import { BY_ROOM, done, openStore, within, type Along, type Edit } from '$lib/device/store.ts';
 
 /** Edits of one room that the server does not have yet, kept on this device so that a reload loses none. */
 export interface Kept {
@@ -19,21 +13,24 @@ export interface Kept {
 }
 
 /**
- * One database for each person: nobody else on this device finds anything of it under their own name. Each page takes
- * away only what it has delivered itself, so that two tabs with one room open do not take from each other.
+ * Each page takes away only what it has delivered itself, so that two tabs with one room open do not take from each
+ * other. `failed` is called when the device stops keeping: it is full, or the browser has cleared it.
  */
-export async function keep(user: string, room: string): Promise<Kept> {
+export async function keep(user: string, room: string, failed: () => void): Promise<Kept> {
   const kept: Kept = { left: [], works: false, add() {}, delivered() {}, close() {} };
-  const db = await open(`concord-${user}`).catch(() => null);
+  const db = await openStore(user).catch(() => null);
   if (!db) return kept;
   let known: IDBValidKey[] = [];
   /** Adding and taking away go one after the other, or what was just delivered could be written afterwards. */
   let line: Promise<unknown> = Promise.resolve();
   const inLine = (work: () => Promise<unknown>) => {
-    line = line.then(work).catch(() => (kept.works = false));
+    line = line.then(work).catch(() => {
+      kept.works = false;
+      failed();
+    });
   };
   try {
-    const store = db.transaction(EDITS).objectStore(EDITS);
+    const store = db.transaction('edits').objectStore('edits');
     const [left, keys] = await Promise.all([
       done<Edit[]>(store.index(BY_ROOM).getAll(room)),
       done(store.index(BY_ROOM).getAllKeys(room))
@@ -44,7 +41,7 @@ export async function keep(user: string, room: string): Promise<Kept> {
     db.close();
     return kept;
   }
-  const write = () => db.transaction(EDITS, 'readwrite').objectStore(EDITS);
+  const write = () => db.transaction('edits', 'readwrite').objectStore('edits');
   kept.works = true;
   kept.add = (update) =>
     inLine(async () => known.push(await done(write().add({ room, update } satisfies Edit))));
@@ -58,33 +55,17 @@ export async function keep(user: string, room: string): Promise<Kept> {
   return kept;
 }
 
-/** How many rooms have edits of this person on this device that the server does not have. */
-export async function undelivered(user: string): Promise<number> {
-  const db = await open(`concord-${user}`).catch(() => null);
-  if (!db) return 0;
-  const edits = await done<Edit[]>(db.transaction(EDITS).objectStore(EDITS).getAll());
-  db.close();
-  return new Set(edits.map(({ room }) => room)).size;
-}
-
-/** Leaves nothing of this person on the device; pages that are still open keep what they hold until they close. */
-export async function erase(user: string): Promise<void> {
-  const db = await open(`concord-${user}`).catch(() => null);
-  if (!db) return;
-  await done(db.transaction(EDITS, 'readwrite').objectStore(EDITS).clear());
-  db.close();
-}
-
-function open(name: string): Promise<IDBDatabase> {
-  const request = indexedDB.open(name, 1);
-  request.onupgradeneeded = () =>
-    request.result.createObjectStore(EDITS, { autoIncrement: true }).createIndex(BY_ROOM, 'room');
-  return done(request);
-}
-
-function done<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error ?? new Error('The store did not answer.'));
-  });
+/** A client id for a page that cannot ask the server for one; each is used once. Null where none was taken along. */
+export async function takeClient(user: string, task: string): Promise<number | null> {
+  try {
+    return await within(user, 'along', async (store) => {
+      const along = await done(store.get(task) as IDBRequest<Along | undefined>);
+      const [client, ...clients] = along?.clients ?? [];
+      if (client === undefined) return null;
+      store.put({ ...along!, clients });
+      return client;
+    });
+  } catch {
+    return null;
+  }
 }

@@ -9,6 +9,8 @@ export interface Line {
   provider: WebsocketProvider;
   /** Shares where this page is; the server adds who it belongs to. */
   say(state: Record<string, unknown>): void;
+  /** Edits under an id that this page was given before, where it cannot be given one now. */
+  adopt(client: number): void;
   close(): void;
 }
 
@@ -39,14 +41,14 @@ export function openLine(room: string, doc: Y.Doc, deliveries: Deliveries, on: L
     connect: false
   });
   let admitted = false;
-  provider.messageHandlers[CLIENT] = (_, decoder) => {
-    const id = decoding.readVarUint(decoder);
+  const admit = (id: number) => {
     if (admitted) return;
     admitted = true;
     deliveries.owns(id);
     adopt(provider, id);
     on.admitted?.();
   };
+  provider.messageHandlers[CLIENT] = (_, decoder) => admit(decoding.readVarUint(decoder));
   provider.messageHandlers[SAVED] = (_, decoder) => {
     const committed = Y.decodeStateVector(decoding.readVarUint8Array(decoder));
     deliveries.saved(committed, decoding.readVarUint(decoder));
@@ -62,6 +64,7 @@ export function openLine(room: string, doc: Y.Doc, deliveries: Deliveries, on: L
   return {
     provider,
     say: (state) => provider.awareness.setLocalState(state),
+    adopt: admit,
     close: () => provider.destroy()
   };
 }

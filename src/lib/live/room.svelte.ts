@@ -3,7 +3,7 @@ import { roomName, type Room as RoomAddress } from '$lib/wire/room';
 import type { Ratings, Strength } from '$lib/wire/ranking';
 import { Deliveries } from './deliveries.ts';
 import { Draft } from './draft.svelte.ts';
-import { keep, type Kept } from './kept.ts';
+import { keep, takeClient, type Kept } from './kept.ts';
 import { Hearers, type Heard } from './heard.ts';
 import { openLine, type Line } from './line.ts';
 import { others, type Here } from './people.ts';
@@ -18,6 +18,9 @@ const PARTS = [
   (doc: Y.Doc) => doc.getText('edited'),
   (doc: Y.Doc) => doc.getText('note')
 ];
+
+/** How long a page waits for the server before it goes on with what was taken along. */
+const PATIENCE_MS = 1_500;
 
 /** The browser's half of a ballot or a table: its document, whether it is saved, and who else is here. */
 export class LiveRoom {
@@ -60,6 +63,7 @@ export class LiveRoom {
   #kept: Kept | null = null;
   #connected: boolean | null = null;
   #closed = false;
+  #alone: ReturnType<typeof setTimeout> | undefined;
   #waiting: (() => void)[] = [];
   readonly #hearers = new Hearers();
 
@@ -89,7 +93,7 @@ export class LiveRoom {
 
   async #begin(): Promise<void> {
     const room = roomName(this.#address);
-    this.#kept = await keep(this.#user, room);
+    this.#kept = await keep(this.#user, room, () => this.#look());
     if (this.#closed) return this.#kept.close();
     for (const update of this.#kept.left) {
       for (const client of Y.parseUpdateMeta(update).to.keys()) this.#deliveries.owns(client);
@@ -103,9 +107,11 @@ export class LiveRoom {
       this.#look();
     });
     let admitted = false;
+    this.#alone = setTimeout(() => void this.#goAlone(), navigator.onLine ? PATIENCE_MS : 0);
     this.#line = openLine(room, this.doc, this.#deliveries, {
       admitted: () => (admitted = true),
       synced: () => {
+        clearTimeout(this.#alone);
         this.ready = admitted && this.refusal === null;
         this.#look();
         this.#hearers.each((one) => one.synced?.());
@@ -125,6 +131,17 @@ export class LiveRoom {
     this.#tell();
     const { awareness } = this.#line.provider;
     awareness.on('change', () => (this.people = others(awareness.getStates(), this.doc.clientID)));
+  }
+
+  /** Goes on without a connection, under an id that was taken along; what the server has comes to it later. */
+  async #goAlone(): Promise<void> {
+    if (this.#address.kind !== 'ballot') return;
+    const client = await takeClient(this.#user, this.#address.task);
+    if (client === null || this.ready || this.#closed) return;
+    this.#line!.adopt(client);
+    this.#connected ??= false;
+    this.ready = true;
+    this.#look();
   }
 
   #look(): void {
@@ -224,6 +241,7 @@ export class LiveRoom {
 
   #close(): void {
     this.#closed = true;
+    clearTimeout(this.#alone);
     this.#line?.close();
     this.#kept?.close();
     this.#undo.destroy();

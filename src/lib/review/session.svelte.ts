@@ -1,7 +1,9 @@
 import { tiersFromRanks } from '$lib/domain/tiers';
+import { along } from '$lib/device/along.svelte.ts';
+import { outbox } from '$lib/device/outbox.svelte.ts';
 import { LiveRoom } from '$lib/live/room.svelte.ts';
 import { isOpen, together } from '$lib/live/saved.ts';
-import { call } from '$lib/ui/api.ts';
+import { call, Refusal } from '$lib/ui/api.ts';
 import { shows } from '$lib/ui/roles.ts';
 import type { Me } from '$lib/wire/me';
 import type { Project } from '$lib/wire/project';
@@ -9,6 +11,9 @@ import type { Ranking, SubmitRanking, Verdict } from '$lib/wire/ranking';
 import type { Task } from '$lib/wire/task';
 import { Board } from './board.svelte.ts';
 import type { Commands } from './keys.ts';
+
+/** What became of a judgement: the server has it, or this device keeps it until the server does. */
+export type Handed = 'sent' | 'kept';
 
 export type Mode = 'mine' | 'together';
 
@@ -19,6 +24,7 @@ const SAVED_MS = 4_000;
 export class Session {
   readonly task: Task;
   readonly project: Project;
+  readonly user: string;
   /** In the order of their letters. */
   readonly outputs: readonly string[];
   /** In the order in which this person reads them. */
@@ -38,7 +44,7 @@ export class Session {
     this.project = project;
     this.outputs = task.outputs.map(({ id }) => id);
     this.shown = task.shown_order ?? this.outputs;
-    const user = me.user.id;
+    const user = (this.user = me.user.id);
     const board = (room: LiveRoom) => new Board(room, this.outputs);
     this.mine = shows.judging(project.role)
       ? board(new LiveRoom({ kind: 'ballot', task: task.id, user }, user))
@@ -131,23 +137,54 @@ export class Session {
     this.selected = after.find((output) => this.board!.placeOf(output) === null) ?? this.selected;
   }
 
-  /** Submits the ballot as it is on disk; true where the server took it. */
-  submit(verdict: Verdict, reason = ''): Promise<boolean> {
+  /** Submits the ballot as it is on disk, or keeps the judgement on this device where there is no connection; null where neither was possible. */
+  submit(verdict: Verdict, reason = ''): Promise<Handed | null> {
     const { room } = this.mine!;
     return this.#attempt(async () => {
-      if (!(await room.delivered(SAVED_MS))) throw new NotSaved();
-      const ranking: SubmitRanking = {
-        verdict,
-        tiers: verdict === 'ranked' ? tiersFromRanks(room.ranks) : [],
-        ratings: { ...room.ratings },
-        comment: room.note.toString(),
-        ...this.#beside(verdict),
-        ...(this.task.shown_order ? { shown_order: [...this.shown] } : {}),
-        ...(reason ? { reason } : {})
-      };
-      await call<Ranking>(fetch, `/tasks/${this.task.id}/ranking`, { method: 'PUT', body: ranking });
+      const isAway = () => room.saved === 'offline';
+      // A judgement that waits already is followed by this one, not overtaken.
+      if (isAway() || this.waiting) return this.#keep(this.#judgement(verdict, reason));
+      const isDelivered = await room.delivered(SAVED_MS);
+      const body = this.#judgement(verdict, reason);
+      if (!isDelivered && isAway()) return this.#keep(body);
+      if (!isDelivered) throw new NotSaved();
+      return this.#send(() => call(fetch, `/tasks/${this.task.id}/ranking`, { method: 'PUT', body }), body);
     });
   }
+
+  #judgement(verdict: Verdict, reason: string): SubmitRanking {
+    const { room } = this.mine!;
+    return {
+      verdict,
+      tiers: verdict === 'ranked' ? tiersFromRanks(room.ranks) : [],
+      ratings: { ...room.ratings },
+      comment: room.note.toString(),
+      ...this.#beside(verdict),
+      ...(this.task.shown_order ? { shown_order: [...this.shown] } : {}),
+      ...(reason ? { reason } : {})
+    };
+  }
+
+  async #send(send: () => Promise<unknown>, body: SubmitRanking | null): Promise<Handed> {
+    try {
+      await send();
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 0) return this.#keep(body);
+      throw error;
+    }
+    await along.done(this.task.id);
+    return 'sent';
+  }
+
+  async #keep(ranking: SubmitRanking | null): Promise<Handed> {
+    const { id, number, project } = this.task;
+    await outbox.takeBack(id);
+    await outbox.add({ task: id, number, project, ranking });
+    return 'kept';
+  }
+
+  /** What waits on this device to be sent for this task. */
+  waiting = $derived.by(() => outbox.find(this.task.id));
 
   /** What goes with a verdict: an edit, remarks, and of two outputs how much better one is. */
   #beside(verdict: Verdict): Partial<SubmitRanking> {
@@ -186,20 +223,20 @@ export class Session {
     return call(fetch, `/tasks/${this.task.id}/skip`, { method: 'DELETE' });
   }
 
-  skip(): Promise<boolean> {
-    return this.#attempt(() => call(fetch, `/tasks/${this.task.id}/skip`, { method: 'POST', body: {} }));
+  skip(): Promise<Handed | null> {
+    const send = () => call(fetch, `/tasks/${this.task.id}/skip`, { method: 'POST', body: {} });
+    return this.#attempt(() => this.#send(send, null));
   }
 
-  async #attempt(work: () => Promise<unknown>): Promise<boolean> {
-    if (this.busy) return false;
+  async #attempt<T>(work: () => Promise<T>): Promise<T | null> {
+    if (this.busy) return null;
     this.busy = true;
     this.problem = null;
     try {
-      await work();
-      return true;
+      return await work();
     } catch (error) {
       this.problem = error;
-      return false;
+      return null;
     } finally {
       this.busy = false;
       if (this.#leaving) this.#leaveNow();

@@ -1,8 +1,8 @@
 import { preloadData } from '$app/navigation';
-import { call } from '$lib/ui/api.ts';
+import { along } from '$lib/device/along.svelte.ts';
 import type { Me } from '$lib/wire/me';
 import type { Project } from '$lib/wire/project';
-import type { Task } from '$lib/wire/task';
+import { nextTask } from './next.ts';
 import { Session } from './session.svelte.ts';
 
 /** Held back longer than this, a task may have gone to somebody else; well below the server's lease. */
@@ -46,8 +46,7 @@ class Upcoming {
 
   async #read(project: Project, me: Me, after: string): Promise<void> {
     this.#drop();
-    const path = `/projects/${project.id}/tasks/next`;
-    const task = await call<Task | null>(fetch, path, { method: 'POST', query: { after } });
+    const task = await nextTask(project.id, after);
     if (!task || task.id === this.#current) return;
     if (this.#current === null) return giveBack(task.id);
     const session = new Session(task, project, me);
@@ -93,6 +92,7 @@ class Upcoming {
 
 /** Also from a page that is being closed. */
 function giveBack(task: string): void {
+  if (along.has(task)) return;
   void fetch(`/api/v1/tasks/${task}/lease`, { method: 'DELETE', keepalive: true }).catch(() => {});
 }
 

@@ -1,5 +1,7 @@
 import { error } from '@sveltejs/kit';
 import type { Problem } from '$lib/wire/problem';
+import { keptAnswer, PATIENCE_MS } from '$lib/device/answers.ts';
+import { owner } from '$lib/device/store.ts';
 import { m } from '$lib/paraglide/messages.js';
 
 /** What the API refused, in its own words (RFC 9457), or that it could not be reached (`status` 0). */
@@ -57,15 +59,36 @@ export async function authenticate(path: string, body: Record<string, unknown> =
     })
   );
   if (!response.ok) throw await refusal(response);
+  // Whoever is here now: what lies on this device is not theirs until the server has said who they are.
+  owner.clear();
 }
 
-/** For `load`: a refusal becomes SvelteKit's error page with the API's status and sentence. */
+/**
+ * For `load`: a refusal becomes SvelteKit's error page with the API's status and sentence. Where the server does not
+ * answer in time and its last answer lies on this device, that is what comes.
+ */
 export async function load<T>(fetch: Fetch, path: string, query?: Sending['query']): Promise<T> {
+  const asked = call<T>(fetch, path, { query });
+  asked.catch(() => {});
   try {
-    return await call<T>(fetch, path, { query });
+    const kept = query ? undefined : await keptAnswer(path);
+    return await (kept === undefined ? asked : inTime(asked, kept as T));
   } catch (thrown) {
     if (thrown instanceof Refusal) error(thrown.status || 503, thrown.message);
     throw thrown;
+  }
+}
+
+async function inTime<T>(asked: Promise<T>, kept: T): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const patience = new Promise<T>((resolve) => (timer = setTimeout(() => resolve(kept), PATIENCE_MS)));
+  try {
+    return await Promise.race([asked, patience]);
+  } catch (thrown) {
+    if (thrown instanceof Refusal && (thrown.status === 0 || thrown.status >= 502)) return kept;
+    throw thrown;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -6,3 +6,4 @@ export const LeaseClients = z.strictObject({
   count: z.number().int().min(1).max(16).default(4)
 });
 export const LeasedClients = z.object({ ids: z.array(z.number().int()) });
+export type LeasedClients = z.infer<typeof LeasedClients>;

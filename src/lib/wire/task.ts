@@ -42,3 +42,9 @@ export const TaskQuery = PageQuery.extend({
 export const NextQuery = z.strictObject({ after: z.string().max(64).optional() });
 
 export const SkipTask = z.strictObject({ reason: z.string().max(2_000).optional() });
+
+/** Work without a connection: so many tasks at most, which stay the caller's until the time that the answer says. */
+export const TakeAlong = z.strictObject({ count: z.number().int().min(1).max(50).default(20) });
+export const TasksAlong = z.object({ items: z.array(Task), until: z.string() });
+export type TasksAlong = z.infer<typeof TasksAlong>;
+export const GiveBack = z.strictObject({ tasks: z.array(z.string().max(64)).min(1).max(50) });

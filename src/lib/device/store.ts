@@ -1,0 +1,124 @@
+import type { SubmitRanking } from '$lib/wire/ranking';
+
+/** An edit of a room that the server does not have yet. */
+export interface Edit {
+  room: string;
+  update: Uint8Array;
+}
+
+/** What the API answered for a path, for a page that cannot ask it. */
+export interface Answer {
+  path: string;
+  value: unknown;
+}
+
+/** A task that was taken along. */
+export interface Along {
+  task: string;
+  number: number;
+  project: string;
+  /** The person's ballot of it, and client ids to edit it under without a connection: one for each page that does. */
+  room: string;
+  clients: number[];
+  /** Nobody else is handed it before (ISO 8601). */
+  until: string;
+}
+
+/** A judgement, or a skip, that waits for a connection. */
+export interface Waiting {
+  key?: number;
+  task: string;
+  number: number;
+  project: string;
+  /** Null: the task is skipped. */
+  ranking: SubmitRanking | null;
+  at: string;
+  /** Why the server did not take it; it stays until its person takes it back. */
+  refused?: string;
+}
+
+interface Stores {
+  edits: Edit;
+  answers: Answer;
+  along: Along;
+  outbox: Waiting;
+}
+export type StoreName = keyof Stores;
+
+const NAMES: readonly StoreName[] = ['edits', 'answers', 'along', 'outbox'];
+const VERSION = 2;
+const OWNER = 'concord-owner';
+export const BY_ROOM = 'room';
+
+/** One database for each person: nobody else on this device finds anything of it under their own name. */
+export function openStore(user: string): Promise<IDBDatabase> {
+  const request = indexedDB.open(`concord-${user}`, VERSION);
+  request.onupgradeneeded = () => {
+    const db = request.result;
+    const has = (name: StoreName) => db.objectStoreNames.contains(name);
+    if (!has('edits')) db.createObjectStore('edits', { autoIncrement: true }).createIndex(BY_ROOM, 'room');
+    if (!has('answers')) db.createObjectStore('answers', { keyPath: 'path' });
+    if (!has('along')) db.createObjectStore('along', { keyPath: 'task' });
+    if (!has('outbox')) db.createObjectStore('outbox', { keyPath: 'key', autoIncrement: true });
+  };
+  return done(request).then((db) => {
+    // A page that is older than the next version must not keep that from opening.
+    db.onversionchange = () => db.close();
+    return db;
+  });
+}
+
+export function done<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error('The store did not answer.'));
+  });
+}
+
+/** Runs `work` on one of a person's stores; resolves when it is on the device, rejects where it is not. */
+export async function within<T>(
+  user: string,
+  name: StoreName,
+  work: (store: IDBObjectStore) => IDBRequest<T> | Promise<T>
+): Promise<T> {
+  const db = await openStore(user);
+  try {
+    const transaction = db.transaction(name, 'readwrite', { durability: 'strict' });
+    const ended = new Promise<void>((resolve, reject) => {
+      transaction.oncomplete = () => resolve();
+      transaction.onabort = () => reject(transaction.error ?? new Error('The store is full.'));
+    });
+    const given = work(transaction.objectStore(name));
+    const [value] = await Promise.all([given instanceof IDBRequest ? done(given) : given, ended]);
+    return value;
+  } finally {
+    db.close();
+  }
+}
+
+export const readAll = <N extends StoreName>(user: string, name: N): Promise<Stores[N][]> =>
+  within(user, name, (store) => store.getAll() as IDBRequest<Stores[N][]>);
+
+/** Whose store is asked while the server cannot say who is here; null: nobody has taken anything along. */
+export const owner = {
+  get: () => localStorage.getItem(OWNER),
+  set: (user: string) => localStorage.setItem(OWNER, user),
+  clear: () => localStorage.removeItem(OWNER)
+};
+
+/** In how many tasks this person did something on this device that the server does not have. */
+export async function undelivered(user: string): Promise<number> {
+  try {
+    const [edits, waiting] = await Promise.all([readAll(user, 'edits'), readAll(user, 'outbox')]);
+    const tasks = [...edits.map(({ room }) => room.split('/')[1]!), ...waiting.map(({ task }) => task)];
+    return new Set(tasks).size;
+  } catch {
+    return 0;
+  }
+}
+
+/** Leaves nothing of this person on the device; pages that are still open keep what they hold until they close. */
+export async function erase(user: string): Promise<void> {
+  if (owner.get() === user) owner.clear();
+  for (const name of NAMES) await within(user, name, (store) => store.clear()).catch(() => {});
+}
