@@ -78,6 +78,8 @@ test('an afternoon offline: pages open, judgements are kept over reloads, and al
   await saved(page, 'offline');
   await press(page, '2', '1');
   await page.getByLabel('Comment').fill('B names the side; A does not.');
+  // It says so only once it lies there.
+  await saved(page, 'offline');
   await page.reload();
   await saved(page, 'offline');
   expect(await rows(page)).toEqual([['B'], ['A'], [], []]);

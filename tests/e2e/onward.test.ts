@@ -91,14 +91,14 @@ test('a submission that is refused while the next task is on screen says so, and
 });
 
 test('a submission that the network lost while the next task is on screen is kept, and sent later', async () => {
-  const task = await taskOf(ada, demo, 9);
+  const task = await taskOf(ada, demo, 12);
   const page = await open(ada, task);
   await press(page, '2', '1');
   await saved(page);
   await page.waitForTimeout(1_000);
   await page.route(`**/tasks/${task.id}/ranking`, (route) => route.abort());
   await passOn(page, () => press(page, 'Control+Enter'));
-  await page.getByText('Task 9 is kept on this device').waitFor();
+  await page.getByText('Task 12 is kept on this device').waitFor();
   await page.unroute(`**/tasks/${task.id}/ranking`);
   await page.getByText('1 judgement that was kept on this device has been submitted.').waitFor();
   expect((await rankingsOf(ada, task)).map(({ version }) => version)).toEqual([1]);

@@ -75,6 +75,13 @@ export function done<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
+export function ended(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error ?? new Error('The store is full.'));
+  });
+}
+
 /** Runs `work` on one of a person's stores; resolves when it is on the device, rejects where it is not. */
 export async function within<T>(
   user: string,
@@ -84,12 +91,11 @@ export async function within<T>(
   const db = await openStore(user);
   try {
     const transaction = db.transaction(name, 'readwrite', { durability: 'strict' });
-    const ended = new Promise<void>((resolve, reject) => {
-      transaction.oncomplete = () => resolve();
-      transaction.onabort = () => reject(transaction.error ?? new Error('The store is full.'));
-    });
     const given = work(transaction.objectStore(name));
-    const [value] = await Promise.all([given instanceof IDBRequest ? done(given) : given, ended]);
+    const [value] = await Promise.all([
+      given instanceof IDBRequest ? done(given) : given,
+      ended(transaction)
+    ]);
     return value;
   } finally {
     db.close();

@@ -1,4 +1,4 @@
-import { BY_ROOM, done, openStore, within, type Along, type Edit } from '$lib/device/store.ts';
+import { BY_ROOM, done, ended, openStore, within, type Along, type Edit } from '$lib/device/store.ts';
 
 /** Edits of one room that the server does not have yet, kept on this device so that a reload loses none. */
 export interface Kept {
@@ -6,6 +6,8 @@ export interface Kept {
   left: Uint8Array[];
   /** False where this browser keeps nothing (a private window, a full disk): edits live as long as the tab. */
   works: boolean;
+  /** Whether all that was added lies on the device: only then it may be said. */
+  settled: boolean;
   add(update: Uint8Array): void;
   /** All that was added or found is on the server: nothing of it stays behind on the device. */
   delivered(): void;
@@ -14,20 +16,27 @@ export interface Kept {
 
 /**
  * Each page takes away only what it has delivered itself, so that two tabs with one room open do not take from each
- * other. `failed` is called when the device stops keeping: it is full, or the browser has cleared it.
+ * other. `changed` is called when edits have come to lie on the device, and when it stops keeping: it is full, or the
+ * browser has cleared it.
  */
-export async function keep(user: string, room: string, failed: () => void): Promise<Kept> {
-  const kept: Kept = { left: [], works: false, add() {}, delivered() {}, close() {} };
+export async function keep(user: string, room: string, changed: () => void): Promise<Kept> {
+  const kept: Kept = { left: [], works: false, settled: true, add() {}, delivered() {}, close() {} };
   const db = await openStore(user).catch(() => null);
   if (!db) return kept;
   let known: IDBValidKey[] = [];
   /** Adding and taking away go one after the other, or what was just delivered could be written afterwards. */
   let line: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
   const inLine = (work: () => Promise<unknown>) => {
-    line = line.then(work).catch(() => {
-      kept.works = false;
-      failed();
-    });
+    waiting++;
+    kept.settled = false;
+    line = line
+      .then(work)
+      .catch(() => (kept.works = false))
+      .finally(() => {
+        kept.settled = --waiting === 0;
+        if (kept.settled) changed();
+      });
   };
   try {
     const store = db.transaction('edits').objectStore('edits');
@@ -41,16 +50,19 @@ export async function keep(user: string, room: string, failed: () => void): Prom
     db.close();
     return kept;
   }
-  const write = () => db.transaction('edits', 'readwrite').objectStore('edits');
+  /** Resolves once it is on the device, not when it is under way. */
+  const write = async <T>(work: (store: IDBObjectStore) => Promise<T>): Promise<T> => {
+    const transaction = db.transaction('edits', 'readwrite');
+    const [value] = await Promise.all([work(transaction.objectStore('edits')), ended(transaction)]);
+    return value;
+  };
   kept.works = true;
   kept.add = (update) =>
-    inLine(async () => known.push(await done(write().add({ room, update } satisfies Edit))));
-  kept.delivered = () => {
     inLine(async () => {
-      const store = write();
-      await Promise.all(known.splice(0).map((key) => done(store.delete(key))));
+      known.push(await write((store) => done(store.add({ room, update } satisfies Edit))));
     });
-  };
+  kept.delivered = () =>
+    inLine(() => write((store) => Promise.all(known.splice(0).map((key) => done(store.delete(key))))));
   kept.close = () => inLine(async () => db.close());
   return kept;
 }

@@ -154,8 +154,13 @@ export class LiveRoom {
   #state(): Saved {
     if (this.refusal !== null) return 'refused';
     if (this.#connected === null) return 'connecting';
-    if (!this.#connected) return this.#kept?.works ? 'offline' : 'tab';
+    if (!this.#connected) return !this.#kept?.works ? 'tab' : this.#kept.settled ? 'offline' : 'saving';
     return this.#deliveries.covers(Y.decodeStateVector(Y.encodeStateVector(this.doc))) ? 'saved' : 'saving';
+  }
+
+  /** Nobody hears what is done here now, and this device keeps it. */
+  get isAlone(): boolean {
+    return this.#connected === false && this.refusal === null && this.#kept?.works === true;
   }
 
   /** Resolves true once everything done here is on disk; false where that did not happen in time. */

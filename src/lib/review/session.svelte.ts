@@ -141,12 +141,11 @@ export class Session {
   submit(verdict: Verdict, reason = ''): Promise<Handed | null> {
     const { room } = this.mine!;
     return this.#attempt(async () => {
-      const isAway = () => room.saved === 'offline';
       // A judgement that waits already is followed by this one, not overtaken.
-      if (isAway() || this.waiting) return this.#keep(this.#judgement(verdict, reason));
+      if (room.isAlone || this.waiting) return this.#keep(this.#judgement(verdict, reason));
       const isDelivered = await room.delivered(SAVED_MS);
       const body = this.#judgement(verdict, reason);
-      if (!isDelivered && isAway()) return this.#keep(body);
+      if (!isDelivered && room.isAlone) return this.#keep(body);
       if (!isDelivered) throw new NotSaved();
       return this.#send(() => call(fetch, `/tasks/${this.task.id}/ranking`, { method: 'PUT', body }), body);
     });
