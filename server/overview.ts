@@ -3,6 +3,7 @@ import type { Overview } from '#wire/overview.ts';
 import { Overview as Schema } from '#wire/overview.ts';
 import { can } from './auth/can.ts';
 import type { Queryable } from './db/index.ts';
+import { guidelinesChanged } from './guidelines.ts';
 import { limits } from './limits.ts';
 import { json, type Call, type RoomApi, type Route } from './net/route.ts';
 import { eachTaskPairs } from './pairs/index.ts';
@@ -19,8 +20,9 @@ const overview: Route = {
     const { services, actor, project } = call;
     const { db } = services;
     const judges = can(project.role, 'task.judge');
-    const [standing, work] = await Promise.all([
+    const [standing, guidelines_changed, work] = await Promise.all([
       standingOf(db, await askerOf(db, project.id, actor.id)),
+      judges ? guidelinesChanged(db, project.id, actor.id) : false,
       can(project.role, 'work.read') ? workCounts(call) : null
     ]);
     const { total, revealed, wanted, ranked, judgements: rankings, done } = standing;
@@ -28,6 +30,7 @@ const overview: Route = {
     return json(200, {
       tasks: { total, revealed, wanted, ranked, todo, done },
       rankings,
+      guidelines_changed,
       work
     } satisfies Overview);
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AcceptInvitation, Invitation, Me, NewToken, Token, TokenCreated } from '#wire/me.ts';
 import {
+  ChangeProject,
   InvitationCreated,
   Member,
   MemberCreated,
@@ -21,7 +22,7 @@ import {
   openInvitation
 } from './members.ts';
 import { memberOf, projectById } from './membership.ts';
-import { createProject, projectJson, projectsOf } from './projects.ts';
+import { changeProject, createProject, projectJson, projectsOf } from './projects.ts';
 import { createToken, revokeToken, tokensOf } from './tokens.ts';
 
 const me: Route = {
@@ -66,6 +67,19 @@ const projects: Route[] = [
     }
   }
 ];
+
+const change: Route = {
+  method: 'PATCH',
+  path: '/projects/{project}',
+  summary: 'Changes name, guidelines, categories of remarks or the question of strength',
+  access: { who: 'member', action: 'project.write', object: 'project' },
+  body: ChangeProject,
+  answers: { 200: Project },
+  async handle({ services, actor, project, body }) {
+    const row = await changeProject(services.db, actor, project.id, body);
+    return json(200, projectJson(row, project.role));
+  }
+};
 
 const linkOf = ({ config }: Services, secret: string) => `${config.origin}/invite/${secret}`;
 
@@ -202,6 +216,6 @@ const tokens: Route[] = [
 ];
 
 export const api: RoomApi = {
-  routes: [me, ...projects, ...members, ...invitations, ...tokens],
+  routes: [me, ...projects, change, ...members, ...invitations, ...tokens],
   locate: { project: async (services, id) => (await projectById(services.db, id))?.id ?? null }
 };

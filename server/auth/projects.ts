@@ -1,11 +1,11 @@
-import { and, asc, eq } from 'drizzle-orm';
+import { and, asc, eq, sql } from 'drizzle-orm';
 import type { z } from 'zod';
-import type { NewProject, Project } from '#wire/project.ts';
+import type { ChangeProject, NewProject, Project } from '#wire/project.ts';
 import { appendAudit } from '../audit/index.ts';
 import { newId, type Database, type Queryable } from '../db/index.ts';
 import type { Actor } from './actor.ts';
 import type { ProjectRow } from './membership.ts';
-import { member, project } from './tables.ts';
+import { guidelinesPast, member, project } from './tables.ts';
 
 /** Makes a project whose maker is its owner. */
 export async function createProject(
@@ -38,6 +38,40 @@ export async function createProject(
       facts: { mode: review.mode }
     });
     return projectJson(row!, 'owner');
+  });
+}
+
+/** Changes what is given; guidelines as they stood are kept. */
+export async function changeProject(
+  db: Database,
+  actor: Actor,
+  id: string,
+  given: ChangeProject
+): Promise<ProjectRow> {
+  return db.transaction(async (tx) => {
+    const [before] = await tx.select().from(project).where(eq(project.id, id)).for('update');
+    const { name, guidelines, review, span_categories } = given;
+    const isRewritten = guidelines !== undefined && guidelines !== before!.guidelines;
+    if (isRewritten)
+      await tx.insert(guidelinesPast).values({
+        projectId: id,
+        text: before!.guidelines,
+        userId: actor.id,
+        replacedAt: sql`clock_timestamp()`
+      });
+    const [row] = await tx
+      .update(project)
+      .set({
+        name: name ?? before!.name,
+        guidelines: guidelines ?? before!.guidelines,
+        strength: review?.strength ?? before!.strength,
+        spanCategories: span_categories ?? before!.spanCategories
+      })
+      .where(eq(project.id, id))
+      .returning();
+    const facts = { changed: Object.keys(given).sort() };
+    await appendAudit(tx, { actor, action: 'project.change', object: id, projectId: id, facts });
+    return row!;
   });
 }
 

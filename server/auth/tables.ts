@@ -89,6 +89,21 @@ export const project = pgTable('project', {
   createdAt: at('created_at').notNull().defaultNow()
 });
 
+/** Guidelines as they stood before each change. */
+export const guidelinesPast = pgTable(
+  'guidelines_past',
+  {
+    projectId: text('project_id')
+      .notNull()
+      .references(() => project.id, { onDelete: 'cascade' }),
+    text: text().notNull(),
+    /** When they were replaced, and by whom. */
+    replacedAt: at('replaced_at').notNull().defaultNow(),
+    userId: text('user_id').references(() => user.id)
+  },
+  (t) => [index('guidelines_past_project').on(t.projectId, t.replacedAt)]
+);
+
 export const member = pgTable(
   'member',
   {

@@ -29,6 +29,7 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
       'GET /projects/{project}': 200,
       'GET /projects/{project}/members': 200,
       'GET /projects/{project}/overview': 200,
+      'GET /projects/{project}/guidelines': 200,
       'GET /projects/{project}/tasks': 200,
       'GET /tasks/{task}': 200,
       'GET /tasks/{task}/rankings': 200,
@@ -39,9 +40,10 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
     }
   },
   {
-    what: 'members',
+    what: 'members and what the project asks',
     may: ['owner'],
     calls: {
+      'PATCH /projects/{project}': { ok: 200, body: { name: 'Chest films' } },
       'POST /projects/{project}/members': {
         ok: 201,
         body: () => ({ email: `${fresh()}@example.org`, name: 'New', role: 'viewer' })

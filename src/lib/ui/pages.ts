@@ -20,7 +20,8 @@ const pages: ProjectPage[] = [
   { path: '/datasets', name: m.nav_datasets, shown: shows.work },
   { path: '/runs', name: m.nav_runs, shown: shows.work },
   { path: '/adapters', name: m.nav_adapters, shown: shows.work },
-  { path: '/members', name: m.nav_members, shown: shows.people }
+  { path: '/members', name: m.nav_members, shown: shows.people },
+  { path: '/settings', name: m.nav_settings, shown: shows.people }
 ];
 
 export function pagesFor(role: Role): ProjectPage[] {

@@ -16,6 +16,8 @@ export const Overview = z.object({
   }),
   /** Judgements that stand: one per person (or imported source) and task, however many versions it has. */
   rankings: count,
+  /** The guidelines say something else than when the caller last judged here. */
+  guidelines_changed: z.boolean(),
   /** Null for roles that only judge. */
   work: z
     .object({

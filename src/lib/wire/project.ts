@@ -42,6 +42,23 @@ export const Project = z.object({
 });
 export type Project = z.infer<typeof Project>;
 
+/** What an owner may change later. Blindness, overlap and criteria stand: what was judged under them would mean something else. */
+export const ChangeProject = z.strictObject({
+  name: NewProject.shape.name.optional(),
+  guidelines: z.string().max(100_000).optional(),
+  span_categories: SpanCategories.optional(),
+  review: z.strictObject({ strength: z.boolean() }).optional()
+});
+export type ChangeProject = z.infer<typeof ChangeProject>;
+
+/** `before`: as they stood when the caller last judged here; null where they have not changed since, or the caller has judged nothing. */
+export const Guidelines = z.object({
+  text: z.string(),
+  changed_at: z.string().nullable(),
+  before: z.string().nullable()
+});
+export type Guidelines = z.infer<typeof Guidelines>;
+
 export const NewMember = z.strictObject({
   email: z.email().max(254),
   name: z.string().trim().min(1).max(120),

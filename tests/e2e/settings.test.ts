@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { open, openDesk, submitOn, tap, taskOf, type Desk } from './desk.ts';
+import { barriers, overhang, picture, press, saved } from './people.ts';
+
+let desk: Desk;
+
+beforeAll(async () => {
+  desk = await openDesk();
+});
+
+afterAll(() => desk?.close());
+
+test('an owner rewrites the guidelines; who judged before sees on their next task that they changed, and what', async () => {
+  const bo = desk.bo.page;
+  const task = await taskOf(desk.bo, desk.demo, 1);
+  await open(desk.bo, task);
+  await tap(bo, 'A', 1);
+  await submitOn(bo, task);
+
+  const ada = desk.ada.page;
+  await ada.goto(`/projects/${desk.demo}`);
+  await ada.getByRole('link', { name: 'Settings' }).click();
+  const field = ada.getByLabel('Guidelines', { exact: true });
+  const save = ada.getByRole('button', { name: 'Save changes' });
+  expect(await save.isDisabled()).toBe(true);
+  const text = await field.inputValue();
+  await field.fill(`${text}\n\nName the side.`);
+  await save.click();
+  await ada.getByText('The changes are saved.').waitFor();
+  await ada.reload();
+  expect(await field.inputValue()).toBe(`${text}\n\nName the side.`);
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await ada.emulateMedia({ colorScheme });
+    expect(await barriers(ada)).toEqual([]);
+    await picture(ada, `pages/settings-${colorScheme}-1440`);
+  }
+  await ada.setViewportSize({ width: 390, height: 844 });
+  expect(await overhang(ada)).toBeLessThanOrEqual(0);
+  await picture(ada, 'pages/settings-dark-390');
+
+  await bo.reload();
+  await saved(bo);
+  await bo.getByRole('button', { name: /^Guidelines · changed/ }).waitFor();
+  await press(bo, 'g');
+  const dialog = bo.getByRole('dialog');
+  await dialog.getByRole('heading', { name: 'Changed since your last task' }).waitFor();
+  expect((await dialog.locator('ins').allInnerTexts()).map((text) => text.trim())).toEqual([
+    'Name the side.'
+  ]);
+  expect(await barriers(bo)).toEqual([]);
+  await picture(bo, 'pages/guidelines-changed-light-1440');
+  await press(bo, 'Escape');
+  const next = await taskOf(desk.bo, desk.demo, 2);
+  await open(desk.bo, next);
+  await tap(bo, 'A', 1);
+  await submitOn(bo, next);
+  await bo.reload();
+  await saved(bo);
+  expect(await bo.getByText('· changed').count()).toBe(0);
+});
+
+test('who is no owner is told whom to ask', async () => {
+  const { page } = desk.bo;
+  await page.goto(`/projects/${desk.demo}/settings`);
+  await page.getByText('Ask an owner of this project.').waitFor();
+  expect(await barriers(page)).toEqual([]);
+  expect([...desk.ada.complaints, ...desk.bo.complaints]).toEqual([]);
+});
