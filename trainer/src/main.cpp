@@ -66,6 +66,11 @@ ServeArgs serve_args(const Flags& flags) {
   return args;
 }
 
+std::optional<DeviceChoice> device_of(const Flags& flags) {
+  if (!flags.has("--device")) return std::nullopt;
+  return parse_device(flags.text("--device"), "--device");
+}
+
 BenchArgs bench_args(const Flags& flags) {
   BenchArgs args;
   args.job = flags.text("--job");
@@ -73,11 +78,13 @@ BenchArgs bench_args(const Flags& flags) {
   args.prompt_tokens = flags.integer("--prompt-tokens", args.prompt_tokens, 0, limits::positions_max);
   args.completion_tokens = flags.integer("--completion-tokens", args.completion_tokens, 2, limits::positions_max);
   args.steps = flags.integer("--steps", args.steps, 1, 1'000'000);
+  args.device = device_of(flags);
   return args;
 }
 
 int train(const Flags& flags) {
-  const Job job = read_job(flags.positional[0]);
+  Job job = read_job(flags.positional[0]);
+  job.device = device_of(flags).value_or(job.device);
   install_signal_handlers();
   return run_train(job);
 }
@@ -113,12 +120,10 @@ void print_usage(FILE* out) {
   for (const Command& command : commands()) std::fprintf(out, "  %-9s %s\n", command.name, command.usage);
 }
 
-void check_device(const std::string& device) {
-  if (device == "auto" || device == "cpu") return;
-  const bool is_cuda = device == "cuda" || (device.starts_with("cuda:") && device.size() > 5 && device.size() < 9 &&
-                                            device.find_first_not_of("0123456789", 5) == std::string::npos);
-  if (is_cuda) bad_input("--device " + device + ": this build has no CUDA backend");
-  bad_input("--device is " + in_quotes(device) + ", but must be auto, cpu, cuda or cuda:N");
+// Only training has code for GPUs.
+void check_device(const std::string& command, const std::string& device) {
+  if (parse_device(device, "--device").cuda && command != "train" && command != "bench")
+    bad_input("--device is " + in_quotes(device) + ", but " + command + " runs on the CPU");
 }
 
 const Command& find_command(const std::string& name) {
@@ -140,7 +145,7 @@ int run(const std::string& name, const std::vector<std::string>& args) {
   std::vector<std::string> known = command.flags;
   known.push_back("--device");
   const Flags flags = parse_flags(args, known, command.required, command.n_positional, "JOB.json");
-  check_device(flags.text("--device", "auto"));
+  check_device(name, flags.text("--device", "auto"));
   return command.run(flags);
 }
 

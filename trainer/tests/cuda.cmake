@@ -31,7 +31,9 @@ foreach(source ${cuda_sources})
   endif()
 endforeach()
 # What names devices, once more with this one among them.
-foreach(file lora/lora lora/dora model/weights model/decoder_buffers model/decoder model/decoder_backward model/head optim/adamw)
+set(device_files lora/lora lora/dora model/weights model/decoder_buffers model/decoder model/decoder_backward model/head optim/adamw run/device_choice
+    run/memory run/step run/engine run/gpu_model run/train)
+foreach(file ${device_files})
   list(APPEND emulated_sources ${CMAKE_CURRENT_SOURCE_DIR}/src/${file}.cpp)
 endforeach()
 add_library(concord_emulated OBJECT ${emulated_sources} tests/emulated/cuda_runtime.cpp tests/emulated/gemm.cpp)

@@ -150,6 +150,18 @@ TEST("required keys are named when missing") {
   CHECK_THROWS_WITH(parse_job(Json(Json::Array{}), "job.json"), "must be an object");
 }
 
+TEST("a device is the CPU, or a GPU where the build has code for one") {
+  for (const char* members : {"", R"("device":"auto")", R"("device":"cpu")"}) CHECK(!parse(members).device.cuda);
+  for (const char* word : {"gpu", "cuda:", "cuda:-1", "cuda:1x", "cuda:1000", ""})
+    CHECK_THROWS_WITH(parse(std::string(R"("device":")") + word + "\""), "job.json: device is \"" + std::string(word) + "\", but must be auto, cpu, cuda or cuda:N");
+#ifdef CONCORD_CUDA
+  CHECK_EQ(parse(R"("device":"cuda")").device.index, 0);
+  CHECK_EQ(parse(R"("device":"cuda:3")").device.index, 3);
+#else
+  CHECK_THROWS_WITH(parse(R"("device":"cuda")"), "job.json: device is \"cuda\", but this build has no CUDA backend");
+#endif
+}
+
 TEST("an unknown key is refused with what was meant") {
   for (const auto& [key, near] : std::initializer_list<std::pair<std::string, std::string>>{{"learning_rte", "learning_rate"},
                                                                                            {"lora_aplha", "lora_alpha"},

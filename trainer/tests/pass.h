@@ -35,7 +35,12 @@ struct Pass {
       const concord::MemoryPlan plan = plan_of();
       concord::Decoder<concord::Cpu, float> decoder(cpu, model.config, model.base(), plan.decoder);
       concord::ReferenceCache cache{"", (dir / "reference.safetensors"), {}, false};
-      compute_reference(cache, data, decoder, reference_lora ? &*reference_lora : nullptr, plan.micro_batch_tokens);
+      const auto scorer = [&](const concord::PackedBatch& batch, std::vector<float>& logps) {
+        decoder.forward(batch, reference_lora ? &*reference_lora : nullptr);
+        logps.resize(batch.n_rows());
+        decoder.head_logps(logps.data());
+      };
+      compute_reference(cache, data, scorer, plan.micro_batch_tokens);
       reference = cache.logps;
     }
     stats = run(true);
@@ -50,7 +55,7 @@ struct Pass {
     if (full) grads = concord::weight_views<float>(model.config, model.weight_grads.data());
     std::vector<int64_t> all(data.groups.size());
     std::iota(all.begin(), all.end(), int64_t{0});
-    concord::StepRunner runner({&decoder, model.lora.get(), full ? &grads : nullptr}, job, plan.micro_batch_tokens);
+    concord::StepRunner<concord::Cpu, float> runner({&decoder, model.lora.get(), full ? &grads : nullptr}, job, plan.micro_batch_tokens);
     return runner.run(data, all, reference, learn);
   }
 

@@ -83,6 +83,7 @@ Json summary(const std::string& events_path) {
 int run_bench(const BenchArgs& args) {
   const TemporaryFolder folder;
   Job job = read_job(args.job);
+  job.device = args.device.value_or(job.device);
   if ((job.signal() == Signal::pairs || job.signal() == Signal::tiers) && args.completions < 2)
     bad_input("--completions must be 2 or more for a loss that compares them");
   const ModelConfig config = read_checkpoint_config(job.model_name_or_path);

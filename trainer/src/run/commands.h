@@ -42,6 +42,7 @@ struct BenchArgs {
   std::string job;  // its train_file and output_dir are not touched
   int64_t completions = 4, prompt_tokens = 64, completion_tokens = 64;  // of each group
   int64_t steps = 20;
+  std::optional<DeviceChoice> device;  // instead of the job's
 };
 
 int run_train(const Job& job, EventSink sink = EventSink::stdout_and_file);  // run/train.cpp

@@ -7,6 +7,7 @@
 #include "run/commands.h"
 
 #include "io/json.h"
+#include "ops/cuda/cuda.h"
 
 namespace concord {
 namespace {
@@ -38,7 +39,20 @@ int run_devices() {
                                 {"memory_bytes", static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE)},
                                 {"free_memory_bytes", free_memory_bytes()},
                                 {"supports", Json::Array{"float32"}}};
-  const Json out = Json::Object{{"devices", Json::Array{cpu}}, {"backends", Json::Array{"cpu"}}};
+  Json::Array devices{cpu}, backends{"cpu"};
+#ifdef CONCORD_CUDA
+  backends.push_back("cuda");
+  for (int i = 0; i < Cuda::count(); i++) {
+    const Cuda::Description gpu = Cuda::describe(i);
+    devices.push_back(Json::Object{{"device", "cuda:" + std::to_string(i)},
+                                   {"name", gpu.name},
+                                   {"compute_capability", std::to_string(gpu.major) + "." + std::to_string(gpu.minor)},
+                                   {"memory_bytes", gpu.memory_bytes},
+                                   {"free_memory_bytes", gpu.free_bytes},
+                                   {"supports", Json::Array{"bfloat16"}}});
+  }
+#endif
+  const Json out = Json::Object{{"devices", devices}, {"backends", backends}};
   std::printf("%s\n", to_text(out).c_str());
   return 0;
 }

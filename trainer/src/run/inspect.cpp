@@ -41,6 +41,7 @@ void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t pa
   Cpu cpu(thread_count());
   MemoryNeed need{parameters, parameters, 0, 0, 0, false, cpu.threads()};
   need.checkpoint_bytes = checkpoint_bytes;
+  need.cuda = job.device.cuda;
   if (job.load_in_4bit) {
     need.weights = weight_layout(config, true).elements;
     need.nf4_bytes = nf4_base_bytes(config, job.bnb_4bit_use_double_quant);
@@ -61,7 +62,7 @@ void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t pa
   for (const std::string& file : {job.train_file, job.eval_file})
     if (!file.empty()) need.cover(load_dataset(file, job.signal(), job.truncation_mode, max_length, config));
   out.set("trainable_parameters", need.trainable);
-  out.set("memory", memory_json(plan_memory(job, config, need, available_memory_bytes())));
+  out.set("memory", memory_json(plan_memory(job, config, need, available_memory_bytes(job.device))));
 }
 
 void check_same_model(const Job& job, const std::string& model) {

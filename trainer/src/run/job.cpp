@@ -34,6 +34,7 @@ void read_files(const JsonAt& at, Job& job) {
   if (given(at["adapter_name_or_path"])) job.adapter_name_or_path = path_of(at["adapter_name_or_path"]);
   if (given(at["reference_adapter"])) job.reference_adapter = path_of(at["reference_adapter"]);
   if (given(at["eval_file"])) job.eval_file = path_of(at["eval_file"]);
+  if (at["device"]) job.device = parse_device(at["device"].string(), at.file + ": device");
   if (given(at["resume_from_checkpoint"])) job.resume_from_checkpoint = path_of(at["resume_from_checkpoint"]);
 }
 
@@ -161,6 +162,7 @@ Json job_json(const Job& job) {
                           {"output_dir", job.output_dir},
                           {"adapter_name_or_path", or_null(job.adapter_name_or_path)},
                           {"eval_file", or_null(job.eval_file)},
+                          {"device", job.device.name()},
                           {"objective", job.objective == Objective::dpo ? "dpo" : "sft"},
                           {"finetuning_type", is_lora ? "lora" : "full"}};
   add_loss(job, out);

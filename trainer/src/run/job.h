@@ -11,6 +11,7 @@
 #include "io/adapter.h"
 #include "io/json.h"
 #include "loss/loss_type.h"
+#include "run/device_choice.h"
 
 namespace concord {
 
@@ -28,6 +29,8 @@ struct Job {
   std::string adapter_name_or_path;  // empty: none
   std::string reference_adapter;     // empty: none (the base with the adapter off)
   std::string eval_file;             // empty: none
+
+  DeviceChoice device;               // of training
 
   Objective objective = Objective::sft;
   FinetuningType finetuning_type = FinetuningType::lora;

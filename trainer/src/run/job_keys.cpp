@@ -7,7 +7,7 @@ namespace concord {
 namespace {
 
 const std::vector<std::string> keys = {
-    "model_name_or_path", "train_file", "output_dir", "adapter_name_or_path", "reference_adapter", "eval_file", "objective",
+    "model_name_or_path", "train_file", "output_dir", "adapter_name_or_path", "reference_adapter", "eval_file", "device", "objective",
     "finetuning_type", "loss_type", "beta", "label_smoothing", "rpo_alpha", "simpo_gamma", "desirable_weight", "undesirable_weight",
     "discopop_tau", "r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora",
     "loraplus_lr_ratio", "load_in_4bit", "bnb_4bit_use_double_quant", "learning_rate", "lr_scheduler_type",

@@ -12,8 +12,40 @@
 namespace concord {
 namespace {
 
-// Long enough for full-speed products; more only moves activations out of the caches (bench/RESULTS.md).
-constexpr int64_t kMicroBatchTokens = 2048;
+// Long enough for full-speed products; on the CPU more only moves activations out of the caches (bench/RESULTS.md).
+constexpr int64_t kMicroBatchTokens = 2048, kMicroBatchTokensOfGpu = 8192;
+
+int64_t floats(int64_t n) { return n * static_cast<int64_t>(sizeof(float)); }
+
+#ifdef CONCORD_CUDA
+// What a GPU holds: the base in bfloat16, what is trained in float and, as products read it, in bfloat16.
+MemoryParts parts_on_gpu(const Job& job, const ModelConfig& config, const MemoryNeed& need, const DecoderPlan& decoder) {
+  const int64_t halves = static_cast<int64_t>(sizeof(Bf16));
+  const bool lora = job.finetuning_type == FinetuningType::lora;
+  MemoryParts parts = {{"weights", halves * need.weights + (lora ? (halves + floats(1)) * need.trainable : floats(need.trainable))},
+                       {"weights_nf4", need.nf4_bytes},
+                       {"gradients", floats(need.trainable)},
+                       {"optimizer", floats(2 * need.trainable)}};
+  for (auto& part : decoder_memory<Cuda, Bf16>(config, decoder)) parts.push_back(part);
+  return parts;
+}
+#endif
+
+MemoryParts parts_on_cpu(const Job& job, const ModelConfig& config, const MemoryNeed& need, const DecoderPlan& decoder) {
+  MemoryParts parts = {{"data", need.data_bytes},
+                       {"weights", floats(need.weights + (job.finetuning_type == FinetuningType::lora ? need.trainable : 0))},
+                       {"weights_nf4", need.nf4_bytes},
+                       {"gradients", floats(need.trainable)},
+                       {"optimizer", floats(2 * need.trainable)}};
+  for (auto& part : decoder_memory<Cpu, float>(config, decoder)) parts.push_back(part);
+  return parts;
+}
+
+int64_t total(const MemoryParts& parts) {
+  int64_t bytes = 0;
+  for (const auto& part : parts) bytes += part.second;
+  return bytes;
+}
 
 MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t tokens, bool recompute) {
   MemoryPlan plan;
@@ -30,14 +62,15 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
   d.backward = true;
   d.recompute = recompute;
   d.head_unit_gradients = job.objective == Objective::dpo && job.finetuning_type == FinetuningType::lora;
-  const auto floats = [](int64_t n) { return n * static_cast<int64_t>(sizeof(float)); };
-  plan.parts = {{"data", need.data_bytes},
-                {"weights", floats(need.weights + (job.finetuning_type == FinetuningType::lora ? need.trainable : 0))},
-                {"weights_nf4", need.nf4_bytes},
-                {"gradients", floats(need.trainable)},
-                {"optimizer", floats(2 * need.trainable)}};
-  for (auto& part : decoder_memory<Cpu, float>(config, d)) plan.parts.push_back(part);
-  for (const auto& part : plan.parts) plan.total_bytes += part.second;
+#ifdef CONCORD_CUDA
+  if (need.cuda) {
+    plan.parts = parts_on_gpu(job, config, need, d);
+    plan.total_bytes = total(plan.parts);
+    return plan;
+  }
+#endif
+  plan.parts = parts_on_cpu(job, config, need, d);
+  plan.total_bytes = total(plan.parts);
   // A base's files are read whole and let go again before the rest is taken: what that needs beyond the run is a part too.
   const int64_t loading = need.checkpoint_bytes + floats(need.weights) + need.nf4_bytes;
   plan.parts.emplace_back("loading", std::max<int64_t>(0, loading - plan.total_bytes));
@@ -74,7 +107,7 @@ void MemoryNeed::cover(const Dataset& data) {
 }
 
 MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes) {
-  const int64_t wanted = job.micro_batch_tokens > 0 ? job.micro_batch_tokens : kMicroBatchTokens;
+  const int64_t wanted = job.micro_batch_tokens > 0 ? job.micro_batch_tokens : need.cuda ? kMicroBatchTokensOfGpu : kMicroBatchTokens;
   const auto fits = [&](const MemoryPlan& plan) { return plan.total_bytes <= available_bytes; };
   const bool may_keep = !job.gradient_checkpointing.value_or(false);
   const bool may_recompute = job.gradient_checkpointing.value_or(true);
@@ -120,6 +153,14 @@ int64_t available_memory_bytes() {
   const auto used = number_in("/sys/fs/cgroup/memory.current");
   if (limit && used) available = std::min(available, std::max<int64_t>(0, *limit - *used));
   return std::min(available, address_space_left());
+}
+
+int64_t available_memory_bytes(const DeviceChoice& device) {
+#ifdef CONCORD_CUDA
+  if (device.cuda) return Cuda::describe(device.index).free_bytes;
+#endif
+  (void)device;
+  return available_memory_bytes();
 }
 
 int64_t peak_memory_bytes() {

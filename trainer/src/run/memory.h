@@ -26,6 +26,7 @@ struct MemoryNeed {
   int64_t nf4_bytes = 0;          // linear layers in NF4, which are not among `weights`
   int64_t checkpoint_bytes = 0;   // the base's files, in memory while they are loaded
   int64_t all_tokens = 0;         // of the larger file: no micro-batch holds more
+  bool cuda = false;              // the plan is of a GPU's memory
 
   void cover(const Dataset& data);  // its size, largest group and longest sequence
 };
@@ -34,7 +35,8 @@ struct MemoryNeed {
 // if that does not fit either, Failure(3) says what it needs, what there is and what would fit.
 MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes);
 
-int64_t available_memory_bytes();  // free now, within the limits of this process (ulimit -v) and of its control group
+int64_t available_memory_bytes();  // of the CPU: free now, within the limits of this process (ulimit -v) and of its control group
+int64_t available_memory_bytes(const DeviceChoice& device);  // free now, where it computes
 int64_t peak_memory_bytes();       // resident, so far
 
 Json memory_json(const MemoryPlan& plan);

@@ -15,7 +15,8 @@ constexpr std::string_view may_change[] = {"model_name_or_path", "train_file", "
 Json identity(const Job& job, const RunExtent& extent) {
   Json all = job_json(job);
   auto& members = std::get<Json::Object>(all.value);
-  std::erase_if(members, [](const auto& member) {
+  std::erase_if(members, [&](const auto& member) {
+    if (member.first == "device") return !job.device.cuda;  // the CPU is what checkpoints without that word are of
     return std::find(std::begin(may_change), std::end(may_change), member.first) != std::end(may_change);
   });
   all.set("total_steps", extent.total_steps);

@@ -12,8 +12,6 @@
 namespace concord {
 namespace {
 
-// Changes whenever the numbers this program computes for the same input may change.
-constexpr const char* kNumerics = "cpu-f32-1";
 constexpr const char* kFormat = "reference.v2";
 
 // Parts with their lengths, so that no two inputs run together into the same bytes.
@@ -52,9 +50,9 @@ class Key {
   Sha256 hash_;
 };
 
-std::string cache_key(const Dataset& data, const std::string& base_key, const Lora<Cpu, float>* lora) {
+std::string cache_key(const Dataset& data, const std::string& numerics, const std::string& base_key, const Lora<Cpu, float>* lora) {
   Key key;
-  key.add(std::string_view(kNumerics));
+  key.add(std::string_view(numerics));
   key.add(std::string_view(base_key));
   key.add(static_cast<int64_t>(data.groups.size()));
   for (const TrainGroup& group : data.groups) {
@@ -111,14 +109,11 @@ bool all_finite(const ReferenceLogps& logps) {
 
 // f(completion, sum of log-probabilities) for every completion of the views.
 template <class F>
-void for_completions(std::span<const GroupView* const> views, Decoder<Cpu, float>& decoder, const Lora<Cpu, float>* lora, int64_t micro_batch_tokens,
-                     F&& f) {
+void for_completions(std::span<const GroupView* const> views, const ReferenceScorer& scorer, int64_t micro_batch_tokens, F&& f) {
   std::vector<float> logps;
   size_t before = 0;  // views of earlier micro-batches
   for_micro_batches(views, micro_batch_tokens, [&](const PackedBatch& batch) {
-    decoder.forward(batch, lora);
-    logps.resize(batch.n_rows());
-    decoder.head_logps(logps.data());
+    scorer(batch, logps);
     const std::vector<double> sums = sequence_logps(batch, logps);
     for (size_t c = 0; c < sums.size(); c++) f(before + static_cast<size_t>(batch.completions[c].group), batch.completions[c].segment, sums[c]);
     before += batch.groups.size();
@@ -127,9 +122,10 @@ void for_completions(std::span<const GroupView* const> views, Decoder<Cpu, float
 
 }  // namespace
 
-ReferenceCache find_reference(const Dataset& data, const std::string& data_path, const std::string& base_key, const Lora<Cpu, float>* lora) {
+ReferenceCache find_reference(const Dataset& data, const std::string& data_path, const std::string& numerics, const std::string& base_key,
+                              const Lora<Cpu, float>* lora) {
   ReferenceCache cache;
-  cache.key = cache_key(data, base_key, lora);
+  cache.key = cache_key(data, numerics, base_key, lora);
   cache.path = data_path + ".reference-" + cache.key.substr(0, 16) + ".safetensors";
   if (!path_exists(cache.path)) return cache;
   try {
@@ -141,8 +137,7 @@ ReferenceCache find_reference(const Dataset& data, const std::string& data_path,
   return cache;
 }
 
-void compute_reference(ReferenceCache& cache, const Dataset& data, Decoder<Cpu, float>& decoder, const Lora<Cpu, float>* lora,
-                       int64_t micro_batch_tokens) {
+void compute_reference(ReferenceCache& cache, const Dataset& data, const ReferenceScorer& scorer, int64_t micro_batch_tokens) {
   cache.logps.by_segment.assign(data.file->n_segments(), 0.0);
   cache.logps.mismatched.assign(data.groups.size(), 0.0);
   std::vector<const GroupView*> views, mismatched;
@@ -153,9 +148,9 @@ void compute_reference(ReferenceCache& cache, const Dataset& data, Decoder<Cpu, 
     mismatched.push_back(&data.groups[g].mismatched);
     group_of.push_back(g);
   }
-  for_completions(views, decoder, lora, micro_batch_tokens,
+  for_completions(views, scorer, micro_batch_tokens,
                   [&](size_t, int64_t segment, double sum) { cache.logps.by_segment[segment] = sum; });
-  for_completions(mismatched, decoder, lora, micro_batch_tokens,
+  for_completions(mismatched, scorer, micro_batch_tokens,
                   [&](size_t view, int64_t, double sum) { cache.logps.mismatched[group_of[view]] += sum; });
   if (pending_signal() != 0 || !all_finite(cache.logps)) return;
   try {

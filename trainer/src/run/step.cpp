@@ -31,10 +31,11 @@ void for_micro_batches(std::span<const GroupView* const> groups, int64_t tokens_
   }
 }
 
-StepStats StepRunner::run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn,
+template <class Device, class T>
+StepStats StepRunner<Device, T>::run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn,
                           int64_t step) {
   StepStats stats;
-  using DropoutStep = Decoder<Cpu, float>::DropoutStep;
+  using DropoutStep = typename Decoder<Device, T>::DropoutStep;
   if (learn) trainee_.decoder->set_dropout(DropoutStep{static_cast<uint64_t>(job_.seed), static_cast<uint64_t>(step)});
   const StepScale scale = step_scale(data, groups, reference, stats);
   std::vector<int64_t> sizes;
@@ -49,7 +50,8 @@ StepStats StepRunner::run(const Dataset& data, std::span<const int64_t> groups, 
   return stats;
 }
 
-StepScale StepRunner::step_scale(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats) {
+template <class Device, class T>
+StepScale StepRunner<Device, T>::step_scale(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats) {
   if (job_.objective == Objective::dpo) {
     StepScale scale = preference_scale(data, groups, job_.loss);
     if (job_.loss.type == LossType::kto) stats.kl = scale.kl = estimate_kl(data, groups, reference, stats);
@@ -66,7 +68,8 @@ StepScale StepRunner::step_scale(const Dataset& data, std::span<const int64_t> g
 
 // KTO's z: the mean of log pi - log ref over the mismatched completions of the step's prompts, at least 0; no gradient runs
 // through it (TRL 1.13, trl/trainer/kto_trainer.py, KTOTrainer._compute_loss).
-double StepRunner::estimate_kl(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats) {
+template <class Device, class T>
+double StepRunner<Device, T>::estimate_kl(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats) {
   views_.clear();
   double sum = 0;
   int64_t completions = 0;
@@ -87,7 +90,8 @@ double StepRunner::estimate_kl(const Dataset& data, std::span<const int64_t> gro
   return completions > 0 ? std::max(0.0, sum / static_cast<double>(completions)) : 0;
 }
 
-void StepRunner::micro_batch(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference,
+template <class Device, class T>
+void StepRunner<Device, T>::micro_batch(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference,
                              bool learn, const StepScale& scale, StepStats& stats) {
   views_.clear();
   for (const int64_t g : groups) views_.push_back(&data.groups[g].view);
@@ -104,7 +108,8 @@ void StepRunner::micro_batch(const Dataset& data, std::span<const int64_t> group
   if (learn) trainee_.decoder->backward(trainee_.lora, trainee_.grads);
 }
 
-void StepRunner::sft(bool learn, const StepScale& scale, StepStats& stats) {
+template <class Device, class T>
+void StepRunner<Device, T>::sft(bool learn, const StepScale& scale, StepStats& stats) {
   for (const PackedCompletion& c : batch_.completions) {
     for (int32_t r = c.row_begin; r < c.row_end; r++) coef_[r] = static_cast<float>(sft_token(0, c.weight, scale.weight).d_logp);
   }
@@ -120,7 +125,8 @@ void StepRunner::sft(bool learn, const StepScale& scale, StepStats& stats) {
 
 // Each row's coefficient waits for the log-probabilities it is compared with. A frozen head computes the direction of the gradient
 // meanwhile; a trained one needs the coefficient in its own gradient and computes the logits twice.
-void StepRunner::dpo(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn,
+template <class Device, class T>
+void StepRunner<Device, T>::dpo(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn,
                      const StepScale& scale, StepStats& stats) {
   const bool frozen_head = trainee_.grads == nullptr;
   if (learn && frozen_head) {
@@ -137,7 +143,8 @@ void StepRunner::dpo(const Dataset& data, std::span<const int64_t> groups, const
   }
 }
 
-void StepRunner::dpo_loss(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference,
+template <class Device, class T>
+void StepRunner<Device, T>::dpo_loss(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference,
                           const StepScale& scale, StepStats& stats) {
   std::vector<SequenceLogp> logps;
   const std::vector<double> sums = sequence_logps(batch_, logps_);
@@ -157,5 +164,10 @@ void StepRunner::dpo_loss(const Dataset& data, std::span<const int64_t> groups, 
   for (size_t i = 0; i < d.size(); i++)
     for (int32_t r = batch_.completions[i].row_begin; r < batch_.completions[i].row_end; r++) coef_[r] = static_cast<float>(d[i]);
 }
+
+template class StepRunner<Cpu, float>;
+#ifdef CONCORD_CUDA
+template class StepRunner<Cuda, Bf16>;
+#endif
 
 }  // namespace concord

@@ -17,15 +17,17 @@ struct ReferenceLogps {
 };
 
 // What the steps read and write. `lora` null: full finetuning, with `grads`; else frozen weights, `grads` null.
+template <class Device, class T>
 struct Trainee {
-  Decoder<Cpu, float>* decoder = nullptr;
-  Lora<Cpu, float>* lora = nullptr;
+  Decoder<Device, T>* decoder = nullptr;
+  Lora<Device, T>* lora = nullptr;
   WeightViews<float>* grads = nullptr;
 };
 
+template <class Device, class T>
 class StepRunner {
  public:
-  StepRunner(Trainee trainee, const Job& job, int64_t micro_batch_tokens)
+  StepRunner(Trainee<Device, T> trainee, const Job& job, int64_t micro_batch_tokens)
       : trainee_(trainee), job_(job), micro_batch_tokens_(micro_batch_tokens) {}
 
   // `groups` index data.groups. With `learn`, gradients of the mean loss over all these groups are added to the trainee's.
@@ -44,7 +46,7 @@ class StepRunner {
   void dpo_loss(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, const StepScale& scale,
                 StepStats& stats);
 
-  Trainee trainee_;
+  Trainee<Device, T> trainee_;
   const Job& job_;
   int64_t micro_batch_tokens_;
   PackedBatch batch_;

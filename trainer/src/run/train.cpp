@@ -8,18 +8,16 @@
 #include <optional>
 
 #include "error.h"
-#include "lora/dora.h"
 #include "model/random.h"
 #include "optim/schedule.h"
 #include "run/commands.h"
 #include "run/device.h"
+#include "run/engine.h"
 #include "run/events.h"
-#include "run/memory.h"
 #include "run/progress.h"
 #include "run/reference.h"
 #include "run/sha256.h"
 #include "run/signals.h"
-#include "run/trained_model.h"
 
 namespace concord {
 namespace {
@@ -58,10 +56,7 @@ class Run {
   explicit Run(const Job& job)
       : job_(job), cpu_(thread_count()), model_(job), max_length_(resolve_max_length(job, model_.config)), train_(load(job.train_file)) {
     if (!job.eval_file.empty()) eval_ = load(job.eval_file);
-    if (!job.reference_adapter.empty()) {
-      reference_lora_ = make_lora<Cpu, float>(cpu_, model_.config, read_adapter(job.reference_adapter, model_.config), false);
-      refresh_gains(cpu_, model_.base(), *reference_lora_);
-    }
+    if (!job.reference_adapter.empty()) reference_adapter_ = read_adapter(job.reference_adapter, model_.config);
     const auto groups = static_cast<int64_t>(train_.groups.size());
     extent_.steps_per_epoch = (groups + job.groups_per_step - 1) / job.groups_per_step;
     const double steps = std::ceil(job.num_train_epochs * static_cast<double>(extent_.steps_per_epoch));
@@ -73,10 +68,12 @@ class Run {
     need.checkpoint_bytes = model_.checkpoint_bytes;
     need.cover(train_);
     if (eval_) need.cover(*eval_);
-    if (reference_lora_) need.lora_ranks = std::max(need.lora_ranks, ranks_max(*reference_lora_));
+    if (reference_adapter_)
+      need.lora_ranks = std::max(need.lora_ranks, ranks_max(make_lora<Cpu, float>(cpu_, model_.config, *reference_adapter_, false)));
+    need.cuda = job.device.cuda;
     // In the plan, and not free any more.
-    const int64_t held_bytes = need.data_bytes + need.nf4_bytes + need.weights * static_cast<int64_t>(sizeof(float));
-    plan_ = plan_memory(job, model_.config, need, available_memory_bytes() + held_bytes);
+    const int64_t held_bytes = job.device.cuda ? 0 : need.data_bytes + need.nf4_bytes + need.weights * static_cast<int64_t>(sizeof(float));
+    plan_ = plan_memory(job, model_.config, need, available_memory_bytes(job.device) + held_bytes);
   }
 
   int execute(EventSink sink);
@@ -105,14 +102,12 @@ class Run {
   int64_t max_length_;
   Dataset train_;
   std::optional<Dataset> eval_;
-  std::optional<Lora<Cpu, float>> reference_lora_;
+  std::optional<Adapter> reference_adapter_;
   RunExtent extent_;
   Schedule schedule_;
   MemoryPlan plan_;
 
-  std::unique_ptr<Decoder<Cpu, float>> decoder_;
-  WeightViews<float> grads_;
-  std::unique_ptr<StepRunner> runner_;
+  std::unique_ptr<Engine> engine_;
   ReferenceCache train_reference_, eval_reference_;
   Progress now_;
   std::vector<int64_t> order_;  // of epoch order_epoch_
@@ -141,17 +136,13 @@ std::string Run::checkpoint_to_resume() const {
 
 void Run::allocate() {
   model_.allocate_training_state(job_);
-  decoder_ = std::make_unique<Decoder<Cpu, float>>(cpu_, model_.config, model_.base(), plan_.decoder);
-  const bool full = job_.finetuning_type == FinetuningType::full;
-  if (full) grads_ = weight_views<float>(model_.config, model_.weight_grads.data());
-  runner_ = std::make_unique<StepRunner>(Trainee{decoder_.get(), model_.lora.get(), full ? &grads_ : nullptr}, job_,
-                                         plan_.micro_batch_tokens);
+  engine_ = make_engine(job_, cpu_, model_, plan_, reference_adapter_);
 }
 
 int Run::execute(EventSink sink) {
   const std::string resume_from = checkpoint_to_resume();
+  find_references();  // by the weights as they lie on the host
   allocate();
-  find_references();
   EventLog events(job_.output_dir, sink);
   try {
     return work(events, resume_from);
@@ -178,7 +169,7 @@ int Run::work(EventLog& events, const std::string& resume_from) try {
 
 void Run::emit_start(EventLog& events, const std::string& resumed_from) {
   Json::Object fields = {{"job", job_json(job_)},
-                         {"device", Json::Object{{"type", "cpu"}, {"threads", cpu_.threads()}}},
+                         {"device", engine_->description()},
                          {"parameters", model_.base_parameters},
                          {"trainable_parameters", model_.trainable()},
                          {"memory", memory_json(plan_)},
@@ -205,24 +196,29 @@ void Run::find_references() {
     for (const Nf4Linear& linear : layer.linears)
       for (const Nf4Matrix& module : linear.modules) add_to_hash(base, module);
   const std::string base_key = base.hex();
-  const Lora<Cpu, float>* lora = reference_lora_ ? &*reference_lora_ : nullptr;
-  train_reference_ = find_reference(train_, job_.train_file, base_key, lora);
+  std::optional<Lora<Cpu, float>> lora;
+  if (reference_adapter_) lora = make_lora<Cpu, float>(cpu_, model_.config, *reference_adapter_, false);
+  const auto find = [&](const Dataset& data, const std::string& path) {
+    return find_reference(data, path, numerics_of(job_.device), base_key, lora ? &*lora : nullptr);
+  };
+  train_reference_ = find(train_, job_.train_file);
   extent_.reference_key = train_reference_.key;
-  if (eval_) eval_reference_ = find_reference(*eval_, job_.eval_file, base_key, lora);
+  if (eval_) eval_reference_ = find(*eval_, job_.eval_file);
 }
 
 void Run::compute_references() {
   if (!job_.needs_reference()) return;
-  const Lora<Cpu, float>* lora = reference_lora_ ? &*reference_lora_ : nullptr;
+  const ReferenceScorer scorer = [&](const PackedBatch& batch, std::vector<float>& logps) { engine_->score_reference(batch, logps); };
   if (!train_reference_.hit) {
     std::fprintf(stderr, "computing reference log-probabilities of %lld groups\n", static_cast<long long>(train_.report.groups));
-    compute_reference(train_reference_, train_, *decoder_, lora, plan_.micro_batch_tokens);
+    compute_reference(train_reference_, train_, scorer, plan_.micro_batch_tokens);
   }
-  if (eval_ && !eval_reference_.hit) compute_reference(eval_reference_, *eval_, *decoder_, lora, plan_.micro_batch_tokens);
+  if (eval_ && !eval_reference_.hit) compute_reference(eval_reference_, *eval_, scorer, plan_.micro_batch_tokens);
 }
 
 void Run::resume(const std::string& checkpoint) {
   now_ = read_progress(model_.load_state(checkpoint), checkpoint, job_, extent_);
+  engine_->take_over();
   last_checkpoint_ = now_.step;
   std::fprintf(stderr, "resumed from %s at step %lld\n", checkpoint.c_str(), static_cast<long long>(now_.step));
 }
@@ -242,18 +238,15 @@ void Run::train_step(EventLog& events) {
   const int64_t first = now_.step % extent_.steps_per_epoch * job_.groups_per_step;
   const int64_t last = std::min(first + job_.groups_per_step, static_cast<int64_t>(order_.size()));
 
-  std::fill(model_.grads().begin(), model_.grads().end(), 0.0f);
-  const StepStats stats = runner_->run(train_, std::span(order_).subspan(first, last - first), train_reference_.logps, true, now_.step);
+  const StepStats stats = engine_->run(train_, std::span(order_).subspan(first, last - first), train_reference_.logps, true, now_.step);
   if (pending_signal() != 0) return;  // perhaps cut short; done again when the run goes on
-  const double norm = global_norm(cpu_, model_.grads().data(), model_.trainable());
+  const double norm = engine_->gradient_norm();
   if (!std::isfinite(stats.loss) || !std::isfinite(norm)) {
     non_finite("the " + std::string(std::isfinite(stats.loss) ? "gradient" : "loss") + " became non-finite at step " +
                std::to_string(now_.step + 1) + "; the last checkpoint is kept: lower learning_rate and resume or start anew");
   }
   const double rate = schedule_.rate(now_.step);
-  adamw_step(cpu_, *model_.optimizer, model_.ranges, rate, clip_factor(norm, job_.max_grad_norm), model_.parameters(),
-             model_.grads().data());
-  model_.refresh(cpu_);
+  engine_->update(rate, clip_factor(norm, job_.max_grad_norm));
   now_.step++;
 
   const double seconds = seconds_since(start);
@@ -264,7 +257,7 @@ void Run::train_step(EventLog& events) {
                          {"grad_norm", norm},
                          {"tokens", stats.tokens},
                          {"tokens_per_second", static_cast<double>(stats.tokens) / seconds},
-                         {"memory_bytes", peak_memory_bytes()}};
+                         {"memory_bytes", engine_->memory_bytes()}};
   stats.append_dpo(fields, "");
   events.emit("step", std::move(fields));
   std::fprintf(stderr, "step %lld/%lld loss %.4f %.0f tokens/s\n", static_cast<long long>(now_.step),
@@ -278,7 +271,7 @@ void Run::evaluate(EventLog& events) {
     std::iota(groups.begin(), groups.end(), int64_t{0});
     return groups;
   }();
-  const StepStats stats = runner_->run(*eval_, all, eval_reference_.logps, false);
+  const StepStats stats = engine_->run(*eval_, all, eval_reference_.logps, false, now_.step);
   if (pending_signal() != 0) return;
   if (!std::isfinite(stats.loss)) {
     non_finite("the evaluation loss became non-finite at step " + std::to_string(now_.step) + "; the last checkpoint is kept");
@@ -303,6 +296,7 @@ void Run::evaluate(EventLog& events) {
 }
 
 void Run::checkpoint(EventLog& events) {
+  engine_->store();
   const std::string best = job_.load_best_model_at_end && now_.best_step > 0 ? "checkpoint-" + std::to_string(now_.best_step) : "";
   const std::string path = save_checkpoint(job_.output_dir, now_.step, job_.save_total_limit, best, [&](const std::string& dir) {
     model_.save_state(dir, progress_json(now_, job_, extent_));
@@ -320,6 +314,7 @@ int Run::stop(EventLog& events) {
 }
 
 int Run::finish(EventLog& events) {
+  engine_->store();
   if (job_.load_best_model_at_end && now_.best_step > 0 && now_.best_step != now_.step) {
     model_.load_parameters(join_path(job_.output_dir, "checkpoint-" + std::to_string(now_.best_step)));
   }

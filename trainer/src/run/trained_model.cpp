@@ -131,7 +131,6 @@ void TrainedModel::load_parameters(const std::string& dir) {
                                  [](const auto& a, const auto& b) { return a.name == b.name && a.r == b.r && a.scaling == b.scaling; });
     if (!same) bad_input(dir + ": its adapter has other modules or ranks than this job's");
     std::copy(saved.values.begin(), saved.values.end(), lora->values.begin());
-    refresh(cpu);
     return;
   }
   const CheckpointDir checkpoint = open_checkpoint(dir);

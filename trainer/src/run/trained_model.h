@@ -37,7 +37,7 @@ struct TrainedModel {
   bool dora() const { return lora && lora->config.use_dora; }
   WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), nf4.views()); }
   int64_t nf4_bytes() const;
-  // Due after every change of the parameters.
+  // Due after every change of the parameters, loading them included.
   void refresh(Cpu& cpu) {
     if (lora) refresh_gains(cpu, base(), *lora);
   }

@@ -24,6 +24,24 @@ void check_cuda(cudaError_t error, const char* what) {
   throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error));
 }
 
+namespace {
+
+cudaDeviceProp properties_of(int index) {
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, index), "reading a device's properties");
+  return properties;
+}
+
+// Failure(2) where there is no such device.
+void require(int index) {
+  const int n = Cuda::count();
+  if (index < n) return;
+  bad_input("cuda:" + std::to_string(index) + " is not there: this machine has " + (n == 0 ? "no" : std::to_string(n)) +
+            " NVIDIA GPU of compute capability 8.0 or later" + (n == 0 ? ", or no driver for it" : ""));
+}
+
+}  // namespace
+
 int Cuda::count() {
   int all = 0;
   if (cudaGetDeviceCount(&all) != cudaSuccess) {
@@ -31,13 +49,13 @@ int Cuda::count() {
     return 0;
   }
   int usable = 0;
-  while (usable < all && describe(usable).major >= kLeastMajor) usable++;
+  while (usable < all && properties_of(usable).major >= kLeastMajor) usable++;
   return usable;
 }
 
 Cuda::Description Cuda::describe(int index) {
-  cudaDeviceProp properties{};
-  check_cuda(cudaGetDeviceProperties(&properties, index), "reading a device's properties");
+  require(index);
+  const cudaDeviceProp properties = properties_of(index);
   check_cuda(cudaSetDevice(index), "choosing a device");
   size_t free_bytes = 0, all_bytes = 0;
   check_cuda(cudaMemGetInfo(&free_bytes, &all_bytes), "reading a device's free memory");
@@ -45,8 +63,7 @@ Cuda::Description Cuda::describe(int index) {
 }
 
 Cuda::Cuda(int index) : state_(std::make_unique<State>()) {
-  if (index >= count())
-    bad_input("cuda:" + std::to_string(index) + " is not there; NVIDIA devices of compute capability 8.0 and later: " + std::to_string(count()));
+  require(index);
   State& s = *state_;
   s.index = index;
   check_cuda(cudaSetDevice(index), "choosing a device");

@@ -1,0 +1,53 @@
+// A trained model's twin on a GPU: the base in bfloat16, what is trained in float and, for products, in bfloat16.
+// defines: GpuModel
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "lora/dora.h"
+#include "model/weights.h"
+#include "optim/adamw.h"
+#include "run/trained_model.h"
+
+namespace concord {
+
+class GpuModel {
+ public:
+  // Copies what the model holds. A base that is not trained is let go on the host.
+  GpuModel(std::unique_ptr<Cuda> cuda, int index, TrainedModel& model);
+
+  WeightViews<const Bf16> base() const { return base_; }
+  Lora<Cuda, Bf16>* lora() { return lora_.get(); }
+  WeightViews<float>* weight_grads() { return lora_ ? nullptr : &grad_views_; }
+  float* parameters() { return lora_ ? lora_->values.data() : master_.data(); }
+  float* grads() { return lora_ ? lora_->grads.data() : weight_grads_.data(); }
+  AdamW<Cuda, float>& optimizer() { return optimizer_; }
+  // Due after every change of the parameters.
+  void refresh();
+  void store();
+  void take_over();
+  Json description() const;
+  int64_t memory_bytes() const;
+
+ private:
+  void copy_base();
+  void copy_nf4();
+  // A copy of host memory that stays as it is.
+  template <class V>
+  const V* keep(const V* host, int64_t n);
+
+  std::unique_ptr<Cuda> cuda_;  // outlives what follows
+  int index_;
+  TrainedModel* model_;
+  Cuda::Buffer<Bf16> weights_;
+  std::vector<Cuda::Memory> nf4_memory_;
+  Nf4Views nf4_;
+  WeightViews<const Bf16> base_;
+  std::unique_ptr<Lora<Cuda, Bf16>> lora_;
+  Cuda::Buffer<float> master_, weight_grads_;  // full finetuning only
+  WeightViews<float> grad_views_;
+  AdamW<Cuda, float> optimizer_;
+};
+
+}  // namespace concord
