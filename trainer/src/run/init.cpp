@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <numbers>
@@ -6,7 +7,9 @@
 #include "io/checkpoint_dir.h"
 #include "io/limits.h"
 #include "model/random.h"
+#include "ops/cpu/cpu.h"
 #include "run/commands.h"
+#include "run/device.h"
 
 namespace concord {
 namespace {
@@ -18,14 +21,16 @@ double normal(Random& random) {
 }
 
 // transformers' start: norms scale by 1, biases 0, everything else N(0, initializer_range).
-std::vector<float> initial_values(const TensorSpec& spec, const ModelConfig& config, Random& random) {
+void initialize(const TensorSpec& spec, const ModelConfig& config, Random random, std::vector<float>& values) {
+  if (spec.name.ends_with("norm.weight")) return std::fill(values.begin(), values.end(), static_cast<float>(1 - config.norm_offset));
+  if (spec.name.ends_with(".bias")) return std::fill(values.begin(), values.end(), 0.0f);
+  for (float& v : values) v = static_cast<float>(config.initializer_range * normal(random));
+}
+
+size_t elements_of(const TensorSpec& spec) {
   size_t count = 1;
   for (const int64_t dim : spec.shape) count *= static_cast<size_t>(dim);
-  if (spec.name.ends_with("norm.weight")) return std::vector<float>(count, static_cast<float>(1 - config.norm_offset));
-  std::vector<float> values(count, 0);
-  if (spec.name.ends_with(".bias")) return values;
-  for (float& v : values) v = static_cast<float>(config.initializer_range * normal(random));
-  return values;
+  return count;
 }
 
 DType dtype_of(const ModelConfig& config) {
@@ -46,11 +51,13 @@ int run_init(const std::string& config_file, int64_t seed, const std::string& ou
   std::vector<TensorOut> tensors;
   int64_t parameters = 0;
   for (const TensorSpec& spec : specs) {
-    Random random(static_cast<uint64_t>(seed), tensors.size());
-    values.push_back(initial_values(spec, config, random));
+    values.emplace_back(elements_of(spec));
     tensors.push_back({spec.name, dtype_of(config), spec.shape, values.back().data(), true});
     parameters += static_cast<int64_t>(values.back().size());
   }
+  Cpu cpu(thread_count());
+  cpu.for_each(static_cast<int64_t>(specs.size()),
+               [&](int64_t i, int) { initialize(specs[i], config, Random(static_cast<uint64_t>(seed), static_cast<uint64_t>(i)), values[i]); });
   write_checkpoint(out, json, tensors);
   std::printf("%s\n", to_text(Json::Object{{"model", out}, {"parameters", parameters}}).c_str());
   return 0;

@@ -21,10 +21,11 @@ class Cuda {
   };
 
   // How many there are that this program has code for; 0 too where there is no driver.
+  // How many there are that this program has code for; 0 too where there is no driver.
   static int count();
+  // Failure(2) where there is no device of that index, as below.
   static Description describe(int index);
 
-  // Failure(2) where there is no device of that index, or none this program has code for.
   explicit Cuda(int index = 0);
   ~Cuda();
   Cuda(const Cuda&) = delete;
