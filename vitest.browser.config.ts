@@ -7,6 +7,8 @@ export default defineConfig({
     include: ['tests/e2e/**/*.test.ts'],
     testTimeout: 240_000,
     hookTimeout: 120_000,
-    fileParallelism: false
+    fileParallelism: false,
+    // Pages are watched while other browsers and servers have the processors.
+    expect: { poll: { timeout: 10_000 } }
   }
 });

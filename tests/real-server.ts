@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import http from 'node:http';
+import https from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,10 +29,13 @@ export interface RealServer {
 const root = new URL('..', import.meta.url).pathname;
 
 /** The built server as `npm start` runs it, in a process of its own on a throw-away data folder. */
-export async function realServer(options: { bootstrap?: boolean } = {}): Promise<RealServer> {
+export async function realServer(
+  options: { bootstrap?: boolean; tls?: { certFile: string; keyFile: string } } = {}
+): Promise<RealServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'concord-real-'));
   const port = await freePort();
-  const origin = `http://127.0.0.1:${port}`;
+  const { tls } = options;
+  const origin = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
   const owner = options.bootstrap ? randomBytes(24).toString('hex') : null;
   let child: ChildProcess | null = null;
   let output = '';
@@ -44,6 +49,7 @@ export async function realServer(options: { bootstrap?: boolean } = {}): Promise
         PORT: String(port),
         HOST: '127.0.0.1',
         CONCORD_DATA_DIR: dataDir,
+        ...(tls ? { TLS_CERT: tls.certFile, TLS_KEY: tls.keyFile } : {}),
         ...(owner ? { CONCORD_BOOTSTRAP_TOKEN: owner } : {})
       },
       stdio: ['ignore', 'pipe', 'pipe']
@@ -54,7 +60,7 @@ export async function realServer(options: { bootstrap?: boolean } = {}): Promise
       child!.once('exit', (code) => fail(new Error(`The server ended with ${code}:\n${output.slice(-4000)}`)))
     );
     ended.catch(() => {});
-    await Promise.race([ended, untilHealthy(origin)]);
+    await Promise.race([ended, untilHealthy(origin, tls && (await readFile(tls.certFile)))]);
   }
 
   async function ended(): Promise<void> {
@@ -86,12 +92,18 @@ export async function realServer(options: { bootstrap?: boolean } = {}): Promise
   };
 }
 
-async function untilHealthy(origin: string): Promise<void> {
-  for (;;) {
-    const answer = await fetch(`${origin}/healthz`).catch(() => null);
-    if (answer?.ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+async function untilHealthy(origin: string, ca?: Buffer): Promise<void> {
+  while (!(await isHealthy(origin, ca))) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+function isHealthy(origin: string, ca?: Buffer): Promise<boolean> {
+  return new Promise((resolve) => {
+    const { get } = ca ? https : http;
+    get(`${origin}/healthz`, { ca, agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode === 200);
+    }).once('error', () => resolve(false));
+  });
 }
 
 export function freePort(): Promise<number> {

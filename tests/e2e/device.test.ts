@@ -91,3 +91,25 @@ test('the app can be installed: a manifest with icons that are as large as it sa
   }
   expect(sizes).toEqual(['192x192', '512x512', '512x512']);
 });
+
+test('a device that is full says so: nothing is taken along, and what is done without a connection is not said to be kept', async () => {
+  const { ada } = desk;
+  const task = await taskOf(ada, desk.demo, 5);
+  const page = await open(ada, task);
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => null));
+  const devtools = await ada.context.newCDPSession(page);
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin: desk.origin, quotaSize: 1 });
+  await page.getByRole('button', { name: 'Take along' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: 'Take along' }).click();
+  await dialog.getByText('This device does not keep them: its store is full').waitFor();
+  await press(page, 'Escape');
+  await desk.server.kill();
+  await saved(page, 'offline');
+  await press(page, '1');
+  await saved(page, 'tab');
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin: desk.origin });
+  await desk.server.start();
+  await saved(page);
+  expect((await rows(page))[0]).toEqual(['A']);
+});

@@ -86,12 +86,12 @@ test('where the project asks how much better, seven answers go from left to righ
   for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: scheme });
     expect(await barriers(page)).toEqual([]);
-    await picture(page, `pair-${scheme}`);
+    await picture(page, `pages/pair-${scheme}-1440`);
   }
   await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 390, height: 844 });
   expect(await overhang(page)).toBeLessThanOrEqual(0);
-  await picture(page, 'pair-phone');
+  await picture(page, 'pages/pair-light-390');
   await page.setViewportSize({ width: 1440, height: 900 });
   const right = (await page.locator('[data-output]').nth(1).getAttribute('data-output'))!;
   await passOn(page, () => press(page, '6'));
@@ -146,7 +146,7 @@ test('an output is made better beside what was changed of it, and beats the orig
   expect(await card.getByLabel('Your version of A').inputValue()).toContain('And more.');
   await settled(page);
   expect(await barriers(page)).toEqual([]);
-  await picture(page, 'edit-light');
+  await picture(page, 'pages/edit-light-1440');
   await passOn(page, () => press(page, 'Control+Enter'));
   await page.getByText('Task 10 is submitted.').waitFor();
   expect((await onlyRanking(ada, task)).edited).toEqual({
@@ -183,14 +183,14 @@ test('words that are marked get a remark with a category; without a mouse a sent
   await press(page, 'm');
   await dialog.getByRole('button', { name: 'The heart is of normal size.' }).click();
   await dialog.getByRole('button', { name: 'Wrong finding' }).click();
-  await picture(page, 'remark-light');
+  await picture(page, 'pages/remark-light-1440');
   await dialog.getByRole('button', { name: 'Add the remark' }).click();
   expect(await card.locator('.text').innerText()).toBe(`${LEFT} (6)`);
   await saved(page);
   await page.reload();
   await saved(page);
   expect(await card.locator('mark').allInnerTexts()).toEqual(['effusion 🫁', 'The heart is of normal size.']);
-  await picture(page, 'remarks-light');
+  await picture(page, 'pages/remarks-light-1440');
   await card.getByRole('button', { name: 'Remove the remark: Wrong finding' }).click();
   await passOn(page, () => press(page, 'x'));
   await page.getByText('Task 6 is submitted.').waitFor();

@@ -106,7 +106,7 @@ test('two people in one task see each other, and each move while it happens', as
   const gap = await middle(b, '[data-slot=\'{"gap":1}\']');
   await drag(b, 'D', gap, async () => {
     await a.getByText(`${bo.name} moves this`).waitFor();
-    await picture(b, 'review-drag');
+    await picture(b, 'pages/review-drag-light-1440');
   });
   await expect.poll(() => rows(a)).toEqual([['A'], ['D'], ['B', 'C'], []]);
   expect(await rows(b)).toEqual(await rows(a));
@@ -190,7 +190,7 @@ test('submitted rankings become pairs that say who, when and from which ranking'
   await dialog.getByText(`${ada.name}, ${bo.name}`).waitFor();
   await dialog.getByText(/^ranking_/).waitFor();
   await dialog.getByText(/review, version 1/).waitFor();
-  await picture(page, 'pair');
+  await picture(page, 'pages/pair-source-light-1440');
   await page.keyboard.press('Escape');
 });
 
@@ -258,35 +258,53 @@ test('the adapter answers beside its base in the browser, and downloads as PEFT 
     expect(bytes.includes(file)).toBe(true);
 });
 
-test('no page has a barrier that axe finds, in light or dark, or is wider than a phone', async () => {
+/** Below the project's address, by the name of their pictures. */
+const pages = (): [string, string][] => [
+  ['overview', ''],
+  ['import', '/import'],
+  ['tasks', '/tasks'],
+  ['review', `/review/${tasks[9]!.id}`],
+  ['tables', '/table'],
+  ['pairs', '/pairs'],
+  ['datasets', '/datasets'],
+  ['runs', '/runs'],
+  ['run-new', '/runs/new'],
+  ['adapters', '/adapters'],
+  ['members', '/members'],
+  ['settings', '/settings']
+];
+
+test('no page has a barrier that axe finds, in light, dark or forced colours, or is wider than a phone', async () => {
   const { page } = ada;
-  const paths = [
-    '',
-    '/import',
-    '/tasks',
-    `/review/${tasks[9]!.id}`,
-    '/pairs',
-    '/datasets',
-    '/runs',
-    '/runs/new',
-    '/adapters',
-    '/members'
-  ];
   const found: string[] = [];
-  for (const path of [...paths.map((one) => `/projects/${project}${one}`), adapterPath, '/', '/account']) {
+  const all: [string, string][] = [
+    ...pages().map(([name, path]): [string, string] => [name, `/projects/${project}${path}`]),
+    ['adapter', adapterPath],
+    ['projects', '/'],
+    ['project-new', '/projects/new'],
+    ['account', '/account']
+  ];
+  for (const [name, path] of all) {
     await page.goto(path);
     await page.waitForLoadState('networkidle');
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme });
-      found.push(...(await barriers(page)).map((barrier) => `${path} ${colorScheme} ${barrier}`));
-    }
+    const look = async (as: string) =>
+      found.push(...(await barriers(page)).map((barrier) => `${path} ${as} ${barrier}`));
+    await page.emulateMedia({ colorScheme: 'light', forcedColors: 'none' });
+    await look('light');
+    await picture(page, `pages/${name}-light-1440`);
     await page.setViewportSize({ width: 390, height: 844 });
     const wide = await overhang(page);
     if (wide > 0) found.push(`${path} is ${wide} px wider than a phone`);
+    await picture(page, `pages/${name}-light-390`);
     await page.setViewportSize({ width: 1440, height: 900 });
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await look('dark');
+    await picture(page, `pages/${name}-dark-1440`);
+    await page.emulateMedia({ forcedColors: 'active' });
+    await look('forced colours');
   }
   expect(found).toEqual([]);
-});
+}, 600_000);
 
 test('no page complained', () => {
   expect([...ada.complaints, ...bo.complaints]).toEqual([]);

@@ -55,7 +55,7 @@ test('who comes, what they look at and that they leave is on the others’ pages
   await looks.waitFor({ timeout: 1_000 });
   await press(a, 'ArrowLeft');
   await looks.waitFor({ state: 'detached', timeout: 1_000 });
-  await picture(b, 'open-room');
+  await picture(b, 'pages/open-room-light-1440');
   await c.goto('/account');
   await here.getByText('Cy Ferrer').waitFor({ state: 'detached', timeout: 1_000 });
   await open(cy, task);

@@ -269,7 +269,7 @@ test('the table holds in light and dark, on a phone, and for those who do not se
       expect(await barriers(page), `${scheme} ${width}`).toEqual([]);
       expect(await overhang(page), `${scheme} ${width}`).toBeLessThanOrEqual(0);
       expect(await openTabCut(page), `${scheme} ${width}`).toBeLessThanOrEqual(0);
-      await picture(page, `table-${scheme}-${width}`);
+      await picture(page, `pages/table-${scheme}-${width}`);
     }
   }
   expect([...ada!.complaints, ...bo!.complaints, ...cy!.complaints]).toEqual([]);
