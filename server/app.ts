@@ -16,6 +16,7 @@ import { log } from './net/log.ts';
 import { createMetrics } from './net/metrics.ts';
 import { createRouter } from './net/router.ts';
 import { api as guidelinesApi } from './guidelines.ts';
+import { api as normingApi } from './norming/index.ts';
 import { api as overviewApi } from './overview.ts';
 import { api as pairsApi } from './pairs/index.ts';
 import { createPanels } from './panels/index.ts';
@@ -95,7 +96,7 @@ async function compose(
   const artifacts = createArtifacts(services);
 
   const apis = [
-    ...[authApi, intake.api, tasksApi, rooms.api, rankings.api, panels.api],
+    ...[authApi, intake.api, tasksApi, rooms.api, rankings.api, panels.api, normingApi],
     ...[pairsApi, datasetsApi, runs.api, artifacts.api, overviewApi, guidelinesApi]
   ];
   return {

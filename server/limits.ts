@@ -106,6 +106,11 @@ export const limits = {
   panels: {
     remarks_per_task_max: 1_000
   },
+  norming: {
+    members_min: 2,
+    members_max: 20,
+    tasks_max: 50
+  },
   overview: {
     pairs_counted_max: 5_000,
     tasks_read_max: 2_500

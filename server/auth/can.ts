@@ -13,6 +13,7 @@ const table = {
     'work.write',
     'task.read',
     'task.judge',
+    'norming.lead',
     'ranking.read',
     'agreement.read',
     'task.reveal',
@@ -25,6 +26,7 @@ const table = {
     'work.write',
     'task.read',
     'task.judge',
+    'norming.lead',
     'ranking.read',
     'agreement.read'
   ],
@@ -32,6 +34,7 @@ const table = {
     'project.read',
     'task.read',
     'task.judge',
+    'norming.lead',
     'ranking.read',
     'agreement.read',
     'task.reveal',

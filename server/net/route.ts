@@ -37,7 +37,7 @@ export type Access =
   | { who: 'by_body'; action: Action };
 
 /** Kinds of object that stand in paths; each is a path parameter of that name, and one room knows its project. */
-export type ObjectKind = 'project' | 'import' | 'task' | 'dataset' | 'run' | 'adapter';
+export type ObjectKind = 'project' | 'import' | 'task' | 'norming' | 'dataset' | 'run' | 'adapter';
 
 /** Finds the project an object belongs to; null where there is no such object. */
 export type Locate = (services: Services, id: string) => Promise<string | null>;

@@ -9,6 +9,7 @@ import { Fault, notFound } from '../net/fault.ts';
 import {
   findTask,
   hasRanked,
+  isForOthers,
   lockTask,
   noteRanked,
   orderShown,
@@ -133,7 +134,7 @@ function checkStrength({ strength, tiers, verdict }: SubmitRanking): void {
 }
 
 /**
- * Anyone who may judge may judge any task until its overlap is reached. Those who did may correct themselves, and who was
+ * Anyone who may judge may judge any task that is not for others until its overlap is reached. Those who did may correct themselves, and who was
  * handed it in time may come late: a connection that was lost for hours takes no judgement from anybody.
  */
 async function checkOpen(
@@ -142,6 +143,8 @@ async function checkOpen(
   userId: string,
   projectOverlap: number
 ): Promise<void> {
+  if (await isForOthers(db, task.id, userId))
+    throw new Fault(409, 'assigned', 'This task is for a panel that you are not on; take the next one.');
   const overlap = task.overlap ?? projectOverlap;
   if (task.raters < overlap || (await hasRanked(db, task.id, userId))) return;
   if (await wasHanded(db, task.id, userId)) return;

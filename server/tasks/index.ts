@@ -14,7 +14,8 @@ import { task } from './tables.ts';
 import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
-export { hasRanked, judgesIn, noteRanked, noteWithdrawn, wasHanded } from './leases.ts';
+export { givePanel } from './panel.ts';
+export { hasRanked, isForOthers, judgesIn, noteRanked, noteWithdrawn, wasHanded } from './leases.ts';
 export { standingOf, type Standing } from './standing.ts';
 export { askerOf } from './queue.ts';
 export { peopleAtTable, seesOthers, seesTable } from './sight.ts';

@@ -49,6 +49,18 @@ const freeSeat = (taskId: string) => sql`(select min(s) from generate_series(0, 
   where not exists (select 1 from lease l where l.task_id = ${taskId} and l.seat = s
     and (l.version > 0 or (not l.skipped and l.expires_at > now()))))`;
 
+/** Means a task for a person, who gets it before others; it is not handed to them yet. */
+export async function assignLease(tx: Queryable, taskId: string, userId: string): Promise<void> {
+  await put(tx, taskId, userId, { assigned: true, skipped: false, skipReason: null });
+}
+
+/** Whether a task is for certain people, and this person none of them. */
+export async function isForOthers(db: Queryable, taskId: string, userId: string): Promise<boolean> {
+  const found = await db.execute(sql`select 1 from task t where t.id = ${taskId} and t.assigned and not exists
+    (select 1 from lease l where l.task_id = t.id and l.user_id = ${userId} and l.assigned)`);
+  return found.rows.length > 0;
+}
+
 /** What this person has been given of this task. */
 export async function leaseOf(
   db: Queryable,

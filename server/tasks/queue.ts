@@ -58,7 +58,7 @@ export async function leaseAlong(tx: Queryable, asker: Asker, count: number): Pr
 }
 
 /** Two callers at once would both see a place that only one may have, and places behind them as taken that are not. */
-const oneAtATime = (tx: Queryable, { projectId }: Asker) =>
+export const oneAtATime = (tx: Queryable, { projectId }: Pick<Asker, 'projectId'>) =>
   tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'lease/' + projectId}))`);
 
 async function findNext(tx: Queryable, asker: Asker, apart: readonly string[]): Promise<Found | null> {
@@ -130,8 +130,8 @@ const skipped = (tx: Queryable, asker: Asker, apart: readonly string[]) =>
     tx,
     sql`from lease mine join task t on t.id = mine.task_id
       where ${isMine(asker.projectId, asker.userId)} and mine.skipped and ${lacksRaters(asker)}
-        and (not t.assigned or mine.assigned)
-        and (t.specialty is null or t.specialty = any(${sql.param(asker.specialties)}::text[]))
+        and (mine.assigned or (not t.assigned
+          and (t.specialty is null or t.specialty = any(${sql.param(asker.specialties)}::text[]))))
         and ${isNone(apart)}
       order by mine.updated_at`
   );

@@ -1,4 +1,6 @@
+import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connect } from '../../server/db/connect.ts';
 import { runsApp, type RunsApp } from '../../server/runs/testing-runs.ts';
 import { trainerBuilt } from '../../server/runs/testing-model.ts';
 
@@ -36,7 +38,22 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
       'GET /tasks/{task}/remarks': 200,
       'PUT /tasks/{task}/remarks/read': { ok: 204, body: { number: 0 } },
       'GET /projects/{project}/tables': 200,
-      'GET /projects/{project}/unread': 200
+      'GET /projects/{project}/unread': 200,
+      'GET /projects/{project}/norming': 200
+    }
+  },
+  {
+    what: 'norming: those who may lead a session, here with a reviewer on its panel',
+    may: ['owner', 'engineer', 'adjudicator', 'reviewer'],
+    calls: { 'GET /norming/{norming}': 200 }
+  },
+  {
+    what: 'leading a norming session',
+    may: ['owner', 'engineer', 'adjudicator'],
+    calls: {
+      // This project is an open one, and that session is still voting: both answers come from behind the door.
+      'POST /projects/{project}/norming': { ok: 409, body: { name: 'No panel', members: [], tasks: 1 } },
+      'POST /norming/{norming}/close': 409
     }
   },
   {
@@ -168,7 +185,12 @@ beforeAll(async () => {
   if (!trainerBuilt) return;
   t = await runsApp();
   const { project, dataset } = await t.dataset(8, { overlap: ROLES.length });
-  for (const role of ROLES) tokens.set(role, (await t.member(project, role)).token);
+  const ids = new Map<Role, string>();
+  for (const role of ROLES) {
+    const { id, token } = await t.member(project, role);
+    tokens.set(role, token);
+    ids.set(role, id);
+  }
   tokens.set('stranger', (await t.member(await t.project(), 'owner')).token);
   const run = await t.start({
     ...{ dataset, model: t.model, objective: 'dpo', hyperparameters: { max_steps: 1 } }
@@ -176,16 +198,30 @@ beforeAll(async () => {
   const { adapter } = await t.ended(run.body.id);
   const { items } = await read(`/projects/${project}/tasks`);
   const imports = await read(`/projects/${project}/imports`);
+  const norming = await keepNorming(project, [ids.get('adjudicator')!, ids.get('reviewer')!], items[1].id);
   const preview = await read(`/models/${t.model}/preview`);
   world = {
     ...{ project, dataset, import: imports.items[0].id, run: run.body.id, adapter: adapter!, model: t.model },
     ...{ task: items[0].id, output: items[0].outputs[0].id, file: 'adapter_config.json' },
-    ...{ previewfile: preview.files[0].name, token: 'token_of_another', secret: 'of-no-invitation' }
+    ...{ previewfile: preview.files[0].name, token: 'token_of_another', secret: 'of-no-invitation' },
+    norming
   };
 });
 afterAll(() => t?.close());
 
 const read = async (path: string) => (await t.call('GET', `/api/v1${path}`)).body;
+
+/** As it stands while its panel votes: in this open project nobody could begin one. */
+async function keepNorming(project: string, members: string[], task: string): Promise<string> {
+  const db = connect({ connectionString: t.config.databaseUrl! }, 1);
+  const id = 'norming_kept';
+  await db.execute(sql`insert into norming_session (id, project_id, name, status, created_by)
+    values (${id}, ${project}, 'Norming', 'voting', ${members[0]})`);
+  for (const member of members) await db.execute(sql`insert into norming_member values (${id}, ${member})`);
+  await db.execute(sql`insert into norming_task values (${id}, ${task})`);
+  await db.$client.end();
+  return id;
+}
 
 const fill = (text: string) => text.replace(/\{(\w+)\}/g, (_, name: string) => world[name]!);
 

@@ -51,6 +51,7 @@ const ROOMS = [
   'rooms',
   'rankings',
   'panels',
+  'norming',
   'pairs',
   'datasets',
   'runs',

@@ -7,13 +7,41 @@ export type Level = 'nominal' | 'ordinal' | 'interval';
  * (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", by its coincidence matrix).
  */
 export function alpha(ratings: Ratings, level: Level): Measured {
-  const pairable = ratings.map(given).filter((unit) => unit.length > 1);
-  if (!pairable.length) return { undefined: 'no_overlap' };
-  const values = scaleOf(pairable, level);
-  if (values.length < 2) return { undefined: 'no_variation' };
+  return alphaOver([ratings], level)([0]);
+}
 
-  const coincidences = coincidenceMatrix(pairable, values);
+/**
+ * Alpha over groups of units (the outputs of a task), as often as they are drawn: each group is counted once, so that a bootstrap
+ * of many replicates costs their sums alone.
+ */
+export function alphaOver(groups: readonly Ratings[], level: Level): (drawn: readonly number[]) => Measured {
+  const pairable = groups.map((ratings) => ratings.map(given).filter((unit) => unit.length > 1));
+  const values = scaleOf(pairable.flat(), level);
+  const counted = pairable.map((units) => coincidenceMatrix(units, values));
+  return (drawn) =>
+    alphaFrom(
+      values,
+      sumOf(
+        drawn.map((at) => counted[at]!),
+        values.length
+      ),
+      level
+    );
+}
+
+function sumOf(matrices: readonly number[][][], size: number): number[][] {
+  const sum = Array.from({ length: size }, () => Array.from({ length: size }, () => 0));
+  for (const matrix of matrices)
+    for (let c = 0; c < size; c++) for (let k = 0; k < size; k++) sum[c]![k]! += matrix[c]![k]!;
+  return sum;
+}
+
+/** A value that does not occur has no weight, and lies between no two that do. */
+function alphaFrom(values: readonly Rating[], coincidences: number[][], level: Level): Measured {
   const marginals = coincidences.map((row) => row.reduce((sum, count) => sum + count, 0));
+  const occurring = marginals.filter((count) => count > 0).length;
+  if (!occurring) return { undefined: 'no_overlap' };
+  if (occurring < 2) return { undefined: 'no_variation' };
   const n = marginals.reduce((sum, count) => sum + count, 0);
   const distance = squaredDistance(level, values, marginals);
 
