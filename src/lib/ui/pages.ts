@@ -16,6 +16,7 @@ const pages: ProjectPage[] = [
   { path: '/tasks', name: m.nav_tasks, shown: () => true },
   { path: '/review', name: m.nav_review, shown: shows.judging },
   { path: '/table', name: m.nav_tables, shown: () => true },
+  { path: '/norming', name: m.norming_title, shown: shows.norming },
   { path: '/pairs', name: m.nav_pairs, shown: shows.work },
   { path: '/datasets', name: m.nav_datasets, shown: shows.work },
   { path: '/runs', name: m.nav_runs, shown: shows.work },
@@ -24,6 +25,7 @@ const pages: ProjectPage[] = [
   { path: '/settings', name: m.nav_settings, shown: shows.people }
 ];
 
-export function pagesFor(role: Role): ProjectPage[] {
-  return pages.filter(({ shown }) => shown(role));
+/** `onPanel`: has a norming session, whatever the role. */
+export function pagesFor(role: Role, onPanel = false): ProjectPage[] {
+  return pages.filter(({ shown, path }) => shown(role) || (onPanel && path === '/norming'));
 }

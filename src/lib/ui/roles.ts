@@ -31,6 +31,7 @@ export function roleName(role: Role): string {
  * doors that will not open.
  */
 export const shows = {
+  norming: (role: Role) => role === 'owner' || role === 'engineer' || role === 'adjudicator',
   judging: (role: Role) => role !== 'viewer',
   work: (role: Role) => role === 'owner' || role === 'engineer' || role === 'viewer',
   workWrite: (role: Role) => role === 'owner' || role === 'engineer',
