@@ -5,29 +5,40 @@
 namespace concord {
 namespace {
 
+// Used for one module after another, so that room is taken for the largest alone.
 template <class Device, class T>
-using Scratch = typename Device::template Buffer<T>;
+struct Scratch {
+  typename Device::template Buffer<T> dense, wa, aa;
 
-// The base's weight of one module; `scratch` holds its linear layer where that is quantized.
+  static Mat<T> sized(typename Device::template Buffer<T>& buffer, int64_t rows, int64_t cols) {
+    if (static_cast<int64_t>(buffer.size()) < rows * cols) buffer.resize(rows * cols);
+    return {buffer.data(), rows, cols};
+  }
+};
+
+// The base's weight of one module, dense.
 template <class Device, class T>
-Mat<const T> weight_of(Device& device, const WeightViews<const T>& base, const AdaptedModule& m,
-                       Scratch<Device, T>& scratch) {
+Mat<const T> weight_of(Device& device, const WeightViews<const T>& base, const AdaptedModule& m, Scratch<Device, T>& scratch) {
   auto layer = base.layers[m.layer];
   const Linear<const T>& linear = layer.of(m.projection);
-  if (!linear.nf4.empty()) scratch.resize(linear.weight.rows * linear.weight.cols);
-  return dense_weight(device, linear, scratch.data()).row_range(m.col_begin, m.col_begin + m.out);
+  if (!linear.nf4.empty()) scratch.sized(scratch.dense, linear.weight.rows, linear.weight.cols);
+  return dense_weight(device, linear, scratch.dense.data()).row_range(m.col_begin, m.col_begin + m.out);
+}
+
+template <class Device, class T>
+void row_norms(Device& device, Mat<const T> w, Stat<T> scaling, Mat<const T> a, Mat<const T> b, Stat<T>* norms, Scratch<Device, T>& scratch) {
+  const Mat<T> wa = scratch.sized(scratch.wa, w.rows, a.rows), aa = scratch.sized(scratch.aa, a.rows, a.rows);
+  ops::matmul_nt<T>(device, 1, w, a, 0, wa);
+  ops::matmul_nt<T>(device, 1, a, a, 0, aa);
+  ops::adapted_row_norms<T>(device, w, wa, aa, b, scaling, norms);
 }
 
 }  // namespace
 
 template <class Device, class T>
 void adapted_row_norms(Device& device, Mat<const T> w, Stat<T> scaling, Mat<const T> a, Mat<const T> b, Stat<T>* norms) {
-  const int64_t r = a.rows;
-  Scratch<Device, T> wa_values(w.rows * r), aa_values(r * r);
-  const Mat<T> wa(wa_values.data(), w.rows, r), aa(aa_values.data(), r, r);
-  ops::matmul_nt<T>(device, 1, w, a, 0, wa);
-  ops::matmul_nt<T>(device, 1, a, a, 0, aa);
-  ops::adapted_row_norms<T>(device, w, wa, aa, b, scaling, norms);
+  Scratch<Device, T> scratch;
+  row_norms<Device, T>(device, w, scaling, a, b, norms, scratch);
 }
 
 template <class Device, class T>
@@ -38,8 +49,8 @@ void refresh_gains(Device& device, const WeightViews<const T>& base, Lora<Device
     const LoraLinear<T>& linear = lora.layers[m.layer].of(m.projection);
     const auto part = std::find_if(linear.parts.begin(), linear.parts.end(), [&](const auto& p) { return p.col_begin == m.col_begin; });
     Stat<T>* norms = lora.norms.data() + m.row_offset;
-    adapted_row_norms<Device, T>(device, weight_of(device, base, m, scratch), part->scaling,
-                                 linear.a.row_range(part->rank_begin, part->rank_end), part->b, norms);
+    row_norms<Device, T>(device, weight_of(device, base, m, scratch), part->scaling, linear.a.row_range(part->rank_begin, part->rank_end),
+                         part->b, norms, scratch);
     ops::gains<Stat<T>>(device, m.out, lora.values.data() + m.magnitude_offset, norms, lora.gains.data() + m.row_offset);
   }
   lora.gains_are_current = true;
