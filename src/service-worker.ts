@@ -53,8 +53,11 @@ worker.addEventListener('fetch', (event) => {
 });
 
 async function page(request: Request): Promise<Response> {
+  const given = new AbortController();
+  // Until it begins to answer: a page that comes slowly still comes.
+  const timer = setTimeout(() => given.abort(), PATIENCE_MS);
   try {
-    const response = await fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const response = await fetch(request, { signal: given.signal });
     // A proxy whose server is away.
     if (response.status < 502 || response.status > 504) return response;
     return (await kept(SHELL)) ?? response;
@@ -62,6 +65,8 @@ async function page(request: Request): Promise<Response> {
     const shell = await kept(SHELL);
     if (shell) return shell;
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

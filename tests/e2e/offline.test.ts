@@ -129,7 +129,7 @@ test('an afternoon offline: pages open, judgements are kept over reloads, and al
   await again.getByText(/judgements? that (was|were) kept on this device/).waitFor();
   await expect
     .poll(() => onDevice(again), { timeout: 60_000 })
-    .toMatchObject({ along: 0, outbox: 0, edits: 0 });
+    .toMatchObject({ along: 0, answers: 0, outbox: 0, edits: 0 });
   for (let number = 1; number <= 10; number++) {
     const task = await taskOf(desk.bo, desk.demo, number);
     const mine = (await rankingsOf(desk.bo, task)).filter(({ rater }) => rater.name === desk.bo.name);

@@ -106,6 +106,9 @@ class AlongTasks {
     if (!user || !this.has(task)) return;
     this.all = this.all.filter((one) => one.task !== task);
     await this.#forget(user, task).catch(() => {});
+    if (this.all.length) return;
+    owner.clear();
+    await within(user, 'answers', (store) => store.clear()).catch(() => {});
   }
 
   async #forget(user: string, task: string): Promise<void> {
