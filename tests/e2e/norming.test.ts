@@ -174,7 +174,7 @@ test('the pages hold in light and dark, and on a phone', async () => {
         await settled(page);
         expect(await barriers(page), `${path} ${scheme} ${width}`).toEqual([]);
         expect(await overhang(page), `${path} ${scheme} ${width}`).toBeLessThanOrEqual(0);
-        await picture(page, `${name}-${scheme}-${width}`);
+        await picture(page, `pages/${name}-${scheme}-${width}`);
       }
     }
   }
