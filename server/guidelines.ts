@@ -4,26 +4,20 @@ import { projectById } from './auth/index.ts';
 import type { Queryable } from './db/index.ts';
 import { json, type RoomApi, type Route } from './net/route.ts';
 
-interface Past extends Record<string, unknown> {
-  changed_at: Date | null;
-  before: string | null;
-}
-
-/** When they last changed, and as they stood when this person last judged in the project, where that was before a change. */
-async function pastOf(db: Queryable, projectId: string, userId: string): Promise<Past> {
-  const { rows } = await db.execute<Past>(sql`
+/** As they stood when this person last judged in the project; null where they say the same now, or nothing was judged. */
+async function textBefore(db: Queryable, projectId: string, userId: string): Promise<string | null> {
+  const { rows } = await db.execute<{ before: string | null }>(sql`
     with mine as (select max(updated_at) as at from lease
       where project_id = ${projectId} and user_id = ${userId} and version > 0
         and exists (select 1 from guidelines_past where project_id = ${projectId}))
-    select (select max(replaced_at) from guidelines_past where project_id = ${projectId}) as changed_at,
-      nullif((select text from guidelines_past, mine where project_id = ${projectId} and replaced_at > mine.at
+    select nullif((select text from guidelines_past, mine where project_id = ${projectId} and replaced_at > mine.at
         order by replaced_at limit 1), (select guidelines from project where id = ${projectId})) as before`);
-  return rows[0]!;
+  return rows[0]!.before;
 }
 
 /** Whether they say something else than when this person last judged here. */
 export async function guidelinesChanged(db: Queryable, projectId: string, userId: string): Promise<boolean> {
-  return (await pastOf(db, projectId, userId)).before !== null;
+  return (await textBefore(db, projectId, userId)) !== null;
 }
 
 /** It stands beside the composition root: what a person last judged is not the business of the room that keeps projects. */
@@ -35,9 +29,8 @@ const guidelines: Route = {
   answers: { 200: Guidelines },
   async handle({ services: { db }, actor, project }) {
     const { guidelines: text } = (await projectById(db, project.id))!;
-    const { changed_at, before } = await pastOf(db, project.id, actor.id);
-    const at = changed_at && new Date(changed_at).toISOString();
-    return json(200, { text, changed_at: at, before } satisfies Guidelines);
+    const before = await textBefore(db, project.id, actor.id);
+    return json(200, { text, before } satisfies Guidelines);
   }
 };
 

@@ -36,8 +36,7 @@ export const limits = {
     seats_max: 999,
     outputs_max: 26,
     lease_minutes: 30,
-    /** Tasks kept on a device for work without a connection, and how long they stay their person's. */
-    along_max: 50,
+    /** How long tasks that are kept on a device, for work without a connection, stay their person's. */
     along_hours: 12
   },
   rooms: {

@@ -24,7 +24,7 @@ const CACHE = `concord-${version}`;
 const PATIENCE_MS = 4_000;
 
 /** The preview's model runtime is loaded where it is used: it is larger than everything else together. */
-const assets = [...build, ...files].filter((path) => !/\.wasm$|\/workers\/|ort[.-]/.test(path));
+const assets = new Set([...build, ...files].filter((path) => !/\.wasm$|\/workers\//.test(path)));
 
 worker.addEventListener('install', (event) => {
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll([SHELL, ...assets])));
@@ -49,7 +49,7 @@ worker.addEventListener('fetch', (event) => {
   const { origin, pathname } = new URL(request.url);
   if (request.method !== 'GET' || origin !== location.origin || pathname.startsWith('/api/')) return;
   if (request.mode === 'navigate') event.respondWith(page(request));
-  else if (assets.includes(pathname)) event.respondWith(asset(request));
+  else if (assets.has(pathname)) event.respondWith(asset(request));
 });
 
 async function page(request: Request): Promise<Response> {

@@ -7,14 +7,12 @@ import { projectById, type Actor } from '../auth/index.ts';
 import type { Database, Queryable } from '../db/index.ts';
 import { Fault, notFound } from '../net/fault.ts';
 import {
+  barTo,
   findTask,
-  hasRanked,
-  isForOthers,
   lockTask,
   noteRanked,
   orderShown,
   revealTask,
-  wasHanded,
   type TaskRecord
 } from '../tasks/index.ts';
 import type { Tell } from './announce.ts';
@@ -133,22 +131,18 @@ function checkStrength({ strength, tiers, verdict }: SubmitRanking): void {
   );
 }
 
-/**
- * Anyone who may judge may judge any task that is not for others until its overlap is reached. Those who did may correct themselves, and who was
- * handed it in time may come late: a connection that was lost for hours takes no judgement from anybody.
- */
 async function checkOpen(
   db: Queryable,
   task: TaskRecord,
   userId: string,
   projectOverlap: number
 ): Promise<void> {
-  if (await isForOthers(db, task.id, userId))
-    throw new Fault(409, 'assigned', 'This task is for a panel that you are not on; take the next one.');
   const overlap = task.overlap ?? projectOverlap;
-  if (task.raters < overlap || (await hasRanked(db, task.id, userId))) return;
-  if (await wasHanded(db, task.id, userId)) return;
-  throw new Fault(409, 'overlap_reached', `This task has its ${overlap} rankings; take the next one.`);
+  const bar = await barTo(db, task, overlap, userId);
+  if (bar === 'for_others')
+    throw new Fault(409, 'assigned', 'This task is for a panel that you are not on; take the next one.');
+  if (bar === 'full')
+    throw new Fault(409, 'overlap_reached', `This task has its ${overlap} rankings; take the next one.`);
 }
 
 export function hashOf({

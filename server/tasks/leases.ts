@@ -3,6 +3,7 @@ import type { Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { lease, task } from './tables.ts';
 import { count } from './tally.ts';
+import type { TaskRecord } from './task.ts';
 
 /** Hands a task to a person for a time; one that they have for longer stays theirs for longer. */
 export async function takeLease(
@@ -54,21 +55,19 @@ export async function assignLease(tx: Queryable, taskId: string, userId: string)
   await put(tx, taskId, userId, { assigned: true, skipped: false, skipReason: null });
 }
 
-/** Whether a task is for certain people, and this person none of them. */
-export async function isForOthers(db: Queryable, taskId: string, userId: string): Promise<boolean> {
-  const found = await db.execute(sql`select 1 from task t where t.id = ${taskId} and t.assigned and not exists
-    (select 1 from lease l where l.task_id = t.id and l.user_id = ${userId} and l.assigned)`);
-  return found.rows.length > 0;
-}
-
 /** What this person has been given of this task. */
 export async function leaseOf(
   db: Queryable,
   taskId: string,
   userId: string
-): Promise<{ version: number; seat: number | null; skipped: boolean } | null> {
+): Promise<{ version: number; seat: number | null; skipped: boolean; assigned: boolean } | null> {
   const [row] = await db
-    .select({ version: lease.version, seat: lease.seat, skipped: lease.skipped })
+    .select({
+      version: lease.version,
+      seat: lease.seat,
+      skipped: lease.skipped,
+      assigned: lease.assigned
+    })
     .from(lease)
     .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId)));
   return row ?? null;
@@ -138,10 +137,23 @@ async function addRaters(tx: Queryable, taskId: string, change: 1 | -1): Promise
   if (isAsked) await count(tx, taskId, { ranked: change });
 }
 
-/** Whether this person was handed the task and has neither given it back nor skipped it, however long ago that was. */
-export async function wasHanded(db: Queryable, taskId: string, userId: string): Promise<boolean> {
-  const found = await leaseOf(db, taskId, userId);
-  return found !== null && found.seat !== null && !found.skipped;
+/**
+ * Why a person may not judge a task now; null where they may. Anyone may judge any task that is not for certain others, until its
+ * overlap is reached. Those who did may correct themselves, and who was handed it, and has neither given it back nor skipped it,
+ * may come late: a connection that was lost for hours takes no judgement from anybody.
+ */
+export async function barTo(
+  db: Queryable,
+  { id, raters, assigned }: Pick<TaskRecord, 'id' | 'raters' | 'assigned'>,
+  overlap: number,
+  userId: string
+): Promise<'for_others' | 'full' | null> {
+  const isFull = raters >= overlap;
+  if (!assigned && !isFull) return null;
+  const mine = await leaseOf(db, id, userId);
+  if (assigned && !mine?.assigned) return 'for_others';
+  const isTheirs = mine !== null && (mine.version > 0 || (mine.seat !== null && !mine.skipped));
+  return isFull && !isTheirs ? 'full' : null;
 }
 
 export async function hasRanked(db: Queryable, taskId: string, userId: string): Promise<boolean> {

@@ -24,6 +24,8 @@ export interface TaskRecord {
   raters: number;
   /** Rankings by different people that reveal it; null: as many as the project says. */
   overlap: number | null;
+  /** For certain people alone. */
+  assigned: boolean;
   outputs: TaskOutput[];
   revealedAt: Date | null;
 }
@@ -70,10 +72,17 @@ export async function findTasks(db: Queryable, ids: string[]): Promise<TaskRecor
     .where(inArray(output.taskId, ids))
     .orderBy(asc(output.position));
   const byTask = Map.groupBy(outputs, ({ taskId }) => taskId);
-  return tasks.map(({ id, projectId, number, status, prompt, promptHash, raters, overlap, revealedAt }) => ({
-    ...{ id, projectId, number, status, prompt, promptHash, raters, overlap, revealedAt },
-    outputs: (byTask.get(id) ?? []).map(({ id, position, text, source }) => ({ id, position, text, source }))
-  }));
+  return tasks.map(
+    ({ id, projectId, number, status, prompt, promptHash, raters, overlap, assigned, revealedAt }) => ({
+      ...{ id, projectId, number, status, prompt, promptHash, raters, overlap, assigned, revealedAt },
+      outputs: (byTask.get(id) ?? []).map(({ id, position, text, source }) => ({
+        id,
+        position,
+        text,
+        source
+      }))
+    })
+  );
 }
 
 export async function addTask(tx: Queryable, given: NewTask): Promise<AddedTask> {

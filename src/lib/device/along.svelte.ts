@@ -32,12 +32,8 @@ class AlongTasks {
   }
 
   /** Takes the next tasks of a project along; `progress` hears how many of how many lie here. Throws where the device keeps nothing. */
-  async take(
-    user: string,
-    project: string,
-    count: number,
-    progress: (done: number, of: number) => void
-  ): Promise<void> {
+  async take(project: string, count: number, progress: (done: number, of: number) => void): Promise<void> {
+    const user = this.#user!;
     const root = `/projects/${project}`;
     // The browser may refuse; it then clears the device only when that is full.
     await navigator.storage?.persist?.();
@@ -59,8 +55,9 @@ class AlongTasks {
       await Promise.all(Array.from({ length: AT_ONCE }, take));
     } catch (error) {
       const tasks = items.map(({ id }) => id);
-      if (tasks.length) await call(fetch, `${root}/tasks/along`, { method: 'DELETE', body: { tasks } });
       for (const task of tasks) await this.#forget(user, task).catch(() => {});
+      // What cannot be given back now is others' when its time is over.
+      if (tasks.length) await giveBack(project, tasks).catch(() => {});
       throw error;
     } finally {
       await this.read(user);
@@ -84,16 +81,16 @@ class AlongTasks {
       method: 'POST',
       body: { room, count: CLIENTS }
     });
+    const [itself, rankings] = pathsOf(task.id);
     await keepAnswers(user, [
-      { path: `/tasks/${task.id}`, value: task },
-      { path: `/tasks/${task.id}/rankings`, value: { items: [] } }
+      { path: itself, value: task },
+      { path: rankings, value: { items: [] } }
     ]);
     const { id, number, project } = task;
     const along: Along = {
       task: id,
       number,
       project,
-      room,
       until,
       clients: [...before, ...ids].slice(-2 * CLIENTS)
     };
@@ -113,7 +110,7 @@ class AlongTasks {
 
   async #forget(user: string, task: string): Promise<void> {
     await within(user, 'along', (store) => store.delete(task));
-    await forgetAnswers(user, [`/tasks/${task}`, `/tasks/${task}/rankings`]);
+    await forgetAnswers(user, pathsOf(task));
   }
 
   /** Gives back all tasks of a project that were taken along, but for those in `apart`. */
@@ -122,9 +119,15 @@ class AlongTasks {
       .map(({ task }) => task)
       .filter((task) => !apart.includes(task));
     if (!tasks.length) return;
-    await call(fetch, `/projects/${project}/tasks/along`, { method: 'DELETE', body: { tasks } });
+    await giveBack(project, tasks);
     for (const task of tasks) await this.done(task);
   }
 }
+
+/** What the page of a task asks the API for. */
+const pathsOf = (task: string) => [`/tasks/${task}`, `/tasks/${task}/rankings`] as const;
+
+const giveBack = (project: string, tasks: string[]) =>
+  call(fetch, `/projects/${project}/tasks/along`, { method: 'DELETE', body: { tasks } });
 
 export const along = new AlongTasks();

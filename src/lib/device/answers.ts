@@ -1,4 +1,4 @@
-import { owner, within, type Answer } from './store.ts';
+import { owner, readOne, within, type Answer } from './store.ts';
 
 /** Beyond that an answer that lies on the device is better than one that may still come. */
 export const PATIENCE_MS = 2_500;
@@ -22,8 +22,7 @@ export async function keptAnswer(path: string): Promise<unknown> {
   const user = owner.get();
   if (!user) return undefined;
   try {
-    const found = await within(user, 'answers', (store) => store.get(path) as IDBRequest<Answer | undefined>);
-    return found?.value;
+    return (await readOne(user, 'answers', path))?.value;
   } catch {
     return undefined;
   }

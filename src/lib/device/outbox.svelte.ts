@@ -14,7 +14,6 @@ class Outbox {
   /** How many have gone out since this page was opened. */
   sent = $state(0);
   #user: string | null = null;
-  #timer: ReturnType<typeof setInterval> | null = null;
   #sending = false;
 
   /** Reads what of this person waits on this device. */
@@ -27,11 +26,11 @@ class Outbox {
   open(): () => void {
     const online = () => void this.send();
     window.addEventListener('online', online);
-    this.#timer = setInterval(online, RETRY_MS);
+    const timer = setInterval(online, RETRY_MS);
     online();
     return () => {
       window.removeEventListener('online', online);
-      if (this.#timer) clearInterval(this.#timer);
+      clearInterval(timer);
     };
   }
 
@@ -45,11 +44,8 @@ class Outbox {
   }
 
   /** Keeps a judgement; resolves when it is on the device, and rejects where the device does not keep it. */
-  async add(waiting: Omit<Waiting, 'key' | 'at'>): Promise<void> {
-    const at = new Date().toISOString();
-    await within(this.#user!, 'outbox', async (store) => {
-      store.add({ ...waiting, at } satisfies Waiting);
-    });
+  async add(waiting: Omit<Waiting, 'key'>): Promise<void> {
+    await within(this.#user!, 'outbox', (store) => store.add(waiting));
     await this.#read();
   }
 

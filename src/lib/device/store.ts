@@ -17,8 +17,7 @@ export interface Along {
   task: string;
   number: number;
   project: string;
-  /** The person's ballot of it, and client ids to edit it under without a connection: one for each page that does. */
-  room: string;
+  /** To edit its ballot under without a connection: one for each page that does. */
   clients: number[];
   /** Nobody else is handed it before (ISO 8601). */
   until: string;
@@ -32,7 +31,6 @@ export interface Waiting {
   project: string;
   /** Null: the task is skipped. */
   ranking: SubmitRanking | null;
-  at: string;
   /** Why the server did not take it; it stays until its person takes it back. */
   refused?: string;
 }
@@ -75,35 +73,52 @@ export function done<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
-export function ended(transaction: IDBTransaction): Promise<void> {
+function ended(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve();
     transaction.onabort = () => reject(transaction.error ?? new Error('The store is full.'));
   });
 }
 
-/** Runs `work` on one of a person's stores; resolves when it is on the device, rejects where it is not. */
-export async function within<T>(
-  user: string,
+type Work<T> = (store: IDBObjectStore) => IDBRequest<T> | Promise<T>;
+
+/** Changes one store; resolves when that is on the device, not when it is under way, and rejects where it is not. */
+export async function write<T>(
+  db: IDBDatabase,
   name: StoreName,
-  work: (store: IDBObjectStore) => IDBRequest<T> | Promise<T>
+  work: Work<T>,
+  durability: IDBTransactionDurability = 'default'
 ): Promise<T> {
+  const transaction = db.transaction(name, 'readwrite', { durability });
+  const given = work(transaction.objectStore(name));
+  const [value] = await Promise.all([given instanceof IDBRequest ? done(given) : given, ended(transaction)]);
+  return value;
+}
+
+async function opened<T>(user: string, work: (db: IDBDatabase) => Promise<T>): Promise<T> {
   const db = await openStore(user);
   try {
-    const transaction = db.transaction(name, 'readwrite', { durability: 'strict' });
-    const given = work(transaction.objectStore(name));
-    const [value] = await Promise.all([
-      given instanceof IDBRequest ? done(given) : given,
-      ended(transaction)
-    ]);
-    return value;
+    return await work(db);
   } finally {
     db.close();
   }
 }
 
+/** As `write`, on a person's database; a power cut takes nothing of it back. */
+export const within = <T>(user: string, name: StoreName, work: Work<T>): Promise<T> =>
+  opened(user, (db) => write(db, name, work, 'strict'));
+
+const readonly = (db: IDBDatabase, name: StoreName) => db.transaction(name).objectStore(name);
+
 export const readAll = <N extends StoreName>(user: string, name: N): Promise<Stores[N][]> =>
-  within(user, name, (store) => store.getAll() as IDBRequest<Stores[N][]>);
+  opened(user, (db) => done(readonly(db, name).getAll() as IDBRequest<Stores[N][]>));
+
+export const readOne = <N extends StoreName>(
+  user: string,
+  name: N,
+  key: IDBValidKey
+): Promise<Stores[N] | undefined> =>
+  opened(user, (db) => done(readonly(db, name).get(key) as IDBRequest<Stores[N] | undefined>));
 
 /** Whose store is asked while the server cannot say who is here; null: nobody has taken anything along. */
 export const owner = {

@@ -1,4 +1,4 @@
-import { BY_ROOM, done, ended, openStore, within, type Along, type Edit } from '$lib/device/store.ts';
+import { BY_ROOM, done, openStore, within, write, type Along, type Edit } from '$lib/device/store.ts';
 
 /** Edits of one room that the server does not have yet, kept on this device so that a reload loses none. */
 export interface Kept {
@@ -50,19 +50,15 @@ export async function keep(user: string, room: string, changed: () => void): Pro
     db.close();
     return kept;
   }
-  /** Resolves once it is on the device, not when it is under way. */
-  const write = async <T>(work: (store: IDBObjectStore) => Promise<T>): Promise<T> => {
-    const transaction = db.transaction('edits', 'readwrite');
-    const [value] = await Promise.all([work(transaction.objectStore('edits')), ended(transaction)]);
-    return value;
-  };
   kept.works = true;
   kept.add = (update) =>
     inLine(async () => {
-      known.push(await write((store) => done(store.add({ room, update } satisfies Edit))));
+      known.push(await write(db, 'edits', (store) => store.add({ room, update } satisfies Edit)));
     });
   kept.delivered = () =>
-    inLine(() => write((store) => Promise.all(known.splice(0).map((key) => done(store.delete(key))))));
+    inLine(() =>
+      write(db, 'edits', (store) => Promise.all(known.splice(0).map((key) => done(store.delete(key)))))
+    );
   kept.close = () => inLine(async () => db.close());
   return kept;
 }

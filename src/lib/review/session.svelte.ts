@@ -24,7 +24,6 @@ const SAVED_MS = 4_000;
 export class Session {
   readonly task: Task;
   readonly project: Project;
-  readonly user: string;
   /** In the order of their letters. */
   readonly outputs: readonly string[];
   /** In the order in which this person reads them. */
@@ -44,7 +43,7 @@ export class Session {
     this.project = project;
     this.outputs = task.outputs.map(({ id }) => id);
     this.shown = task.shown_order ?? this.outputs;
-    const user = (this.user = me.user.id);
+    const user = me.user.id;
     const board = (room: LiveRoom) => new Board(room, this.outputs);
     this.mine = shows.judging(project.role)
       ? board(new LiveRoom({ kind: 'ballot', task: task.id, user }, user))
@@ -219,7 +218,16 @@ export class Session {
   }
 
   unskip(): Promise<void> {
-    return call(fetch, `/tasks/${this.task.id}/skip`, { method: 'DELETE' });
+    return this.#takeBack(() => call(fetch, `/tasks/${this.task.id}/skip`, { method: 'DELETE' }));
+  }
+
+  /** Takes the submission back: from this device, or where it has gone out already from the server. */
+  withdraw(): Promise<void> {
+    return this.#takeBack(() => call(fetch, `/tasks/${this.task.id}/ranking/undo`, { method: 'POST' }));
+  }
+
+  #takeBack(sent: () => Promise<void>): Promise<void> {
+    return outbox.find(this.task.id) ? outbox.takeBack(this.task.id) : sent();
   }
 
   skip(): Promise<Handed | null> {

@@ -21,7 +21,7 @@ export interface Find {
 
 /** What is known without asking the server. */
 export function places(me: Me, projects: Project[], current: Project | null): Find[] {
-  const pages = (current ? pagesFor(current.role) : []).map(({ path, name }) => ({
+  const pages = (current ? pagesFor(current) : []).map(({ path, name }) => ({
     ...{ id: `page${path}`, text: name(), kind: current!.name },
     href: `/projects/${current!.id}${path}`
   }));

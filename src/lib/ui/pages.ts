@@ -1,12 +1,13 @@
 import { m } from '$lib/paraglide/messages.js';
-import type { Role } from '$lib/wire/project';
+import type { Project, Role } from '$lib/wire/project';
 import { shows } from './roles.ts';
 
 export interface ProjectPage {
   /** Below the project's address. */
   path: string;
   name: () => string;
-  shown: (role: Role) => boolean;
+  /** `onPanel`: has a norming session of this project. */
+  shown: (role: Role, project: Project, onPanel: boolean) => boolean;
 }
 
 /** In the order of the flow. */
@@ -16,7 +17,12 @@ const pages: ProjectPage[] = [
   { path: '/tasks', name: m.nav_tasks, shown: () => true },
   { path: '/review', name: m.nav_review, shown: shows.judging },
   { path: '/table', name: m.nav_tables, shown: () => true },
-  { path: '/norming', name: m.norming_title, shown: shows.norming },
+  {
+    path: '/norming',
+    name: m.norming_title,
+    // Only a blind project has panels.
+    shown: (role, { review }, onPanel) => review.mode === 'blind' && (shows.norming(role) || onPanel)
+  },
   { path: '/pairs', name: m.nav_pairs, shown: shows.work },
   { path: '/datasets', name: m.nav_datasets, shown: shows.work },
   { path: '/runs', name: m.nav_runs, shown: shows.work },
@@ -25,7 +31,6 @@ const pages: ProjectPage[] = [
   { path: '/settings', name: m.nav_settings, shown: shows.people }
 ];
 
-/** `onPanel`: has a norming session, whatever the role. */
-export function pagesFor(role: Role, onPanel = false): ProjectPage[] {
-  return pages.filter(({ shown, path }) => shown(role) || (onPanel && path === '/norming'));
+export function pagesFor(project: Project, onPanel = false): ProjectPage[] {
+  return pages.filter(({ shown }) => shown(project.role, project, onPanel));
 }

@@ -52,11 +52,7 @@ export const ChangeProject = z.strictObject({
 export type ChangeProject = z.infer<typeof ChangeProject>;
 
 /** `before`: as they stood when the caller last judged here; null where they have not changed since, or the caller has judged nothing. */
-export const Guidelines = z.object({
-  text: z.string(),
-  changed_at: z.string().nullable(),
-  before: z.string().nullable()
-});
+export const Guidelines = z.object({ text: z.string(), before: z.string().nullable() });
 export type Guidelines = z.infer<typeof Guidelines>;
 
 export const NewMember = z.strictObject({
