@@ -1,4 +1,5 @@
 import * as encoding from 'lib0/encoding';
+import { expect } from 'vitest';
 import { WebSocket } from 'ws';
 import { openPage, rawSocket, syncFrame, type Page, type RoomApp } from '../../server/rooms/testing-room.ts';
 
@@ -171,3 +172,21 @@ export {
   updateBy,
   type Page
 } from '../../server/rooms/testing-room.ts';
+
+/** What becomes of an attacker who sends this; an honest page beside them saves, and nothing is logged but its edits. */
+export async function sent(
+  scene: Scene,
+  make: (client: number) => Uint8Array | Promise<Uint8Array>
+): Promise<number> {
+  const before = (await logged(scene)).length;
+  const honest = await pageOf(scene, scene.ada);
+  const attacker = await attackerOf(scene);
+  const update = await make(await attacker.clientId());
+  attacker.update(update);
+  const code = await attacker.closed;
+  honest.ranks.set(scene.task.outputs[0]!, 5);
+  await honest.saved();
+  expect((await logged(scene)).length).toBe(before + 1);
+  honest.destroy();
+  return code;
+}

@@ -85,3 +85,19 @@ export const tap = (page: Page, letter: string, place: number) =>
     .getByRole('group', { name: `Place of output ${letter}` })
     .getByRole('button', { name: `Place ${place}` })
     .click();
+
+/** How much lies on the device of anybody, by store. */
+export const onDevice = (page: Page) =>
+  page.evaluate(async () => {
+    const wait = <T>(request: IDBRequest<T>) =>
+      new Promise<T>((resolve) => (request.onsuccess = () => resolve(request.result)));
+    const counts: Record<string, number> = {};
+    for (const { name } of await indexedDB.databases()) {
+      if (!name?.startsWith('concord-')) continue;
+      const db = await wait(indexedDB.open(name));
+      for (const store of db.objectStoreNames)
+        counts[store] = (counts[store] ?? 0) + (await wait(db.transaction(store).objectStore(store).count()));
+      db.close();
+    }
+    return counts;
+  });

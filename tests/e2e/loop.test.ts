@@ -3,6 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Task } from '#wire/task.ts';
 import { realServer, type RealServer } from '../real-server.ts';
+import { carry } from './cards.ts';
 import {
   barriers,
   callAs,
@@ -43,22 +44,6 @@ afterAll(async () => {
 
 const here = (page: Page) => page.getByRole('list', { name: 'On this task now' });
 const review = (task: { id: string }) => `/projects/${project}/review/${task.id}`;
-
-async function drag(page: Page, letter: string, to: { x: number; y: number }, then: () => Promise<void>) {
-  const chip = page.locator('[data-chip]', { hasText: new RegExp(`^\\s*${letter}\\b`) }).first();
-  const from = (await chip.boundingBox())!;
-  await page.mouse.move(from.x + 12, from.y + from.height / 2);
-  await page.mouse.down();
-  await page.mouse.move(from.x + 20, from.y - 10, { steps: 3 });
-  await page.mouse.move(to.x, to.y, { steps: 6 });
-  await then();
-  await page.mouse.up();
-}
-
-async function middle(page: Page, selector: string) {
-  const { x, y, width, height } = (await page.locator(selector).boundingBox())!;
-  return { x: x + width / 2, y: y + height / 2 };
-}
 
 test('the first account finds a demo project that is ready to use', async () => {
   const { page } = ada;
@@ -103,11 +88,10 @@ test('two people in one task see each other, and each move while it happens', as
   await expect.poll(() => rows(b)).toEqual([['A'], ['B', 'C'], [], []]);
 
   // By dragging: D goes between the two, and Ada sees it in Bo's hand first.
-  const gap = await middle(b, '[data-slot=\'{"gap":1}\']');
-  await drag(b, 'D', gap, async () => {
-    await a.getByText(`${bo.name} moves this`).waitFor();
-    await picture(b, 'pages/review-drag-light-1440');
-  });
+  const letGo = await carry(b, 'D', { gap: 1 });
+  await a.getByText(`${bo.name} moves this`).waitFor();
+  await picture(b, 'pages/review-drag-light-1440');
+  await letGo();
   await expect.poll(() => rows(a)).toEqual([['A'], ['D'], ['B', 'C'], []]);
   expect(await rows(b)).toEqual(await rows(a));
 

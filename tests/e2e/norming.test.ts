@@ -1,71 +1,29 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { NormingSession } from '#wire/norming.ts';
-import type { Project } from '#wire/project.ts';
 import type { Task } from '#wire/task.ts';
-import { realServer, type RealServer } from '../real-server.ts';
-import {
-  acceptInvitation,
-  barriers,
-  callAs,
-  openBrowser,
-  overhang,
-  person,
-  picture,
-  press,
-  saved,
-  settled,
-  signUpFirst,
-  type Person
-} from './people.ts';
+import { openPanel, type Panel } from './panel.ts';
+import { barriers, callAs, overhang, picture, press, saved, settled, type Person } from './people.ts';
 
 /*
  * A panel of three, each in a browser of their own, from the first vote to the second agreement: each test goes on where
  * the one before ended.
  */
-let server: RealServer;
-let browsers: Browser[] = [];
+let panel: Panel;
 let [ada, bo, cy]: Person[] = [];
 let project = '';
 let tasks: Task[] = [];
 let address = '';
 
 beforeAll(async () => {
-  server = await realServer();
-  browsers = await Promise.all([openBrowser(), openBrowser(), openBrowser()]);
-  [ada, bo, cy] = await Promise.all(
-    ['Ada Osei', 'Bo Lindqvist', 'Cy Ferrer'].map((name, at) => person(browsers[at]!, server.origin, name))
-  );
-  await signUpFirst(ada!);
-  const { body } = await callAs<Project>(ada!, 'POST', '/projects', {
-    name: 'Chest films, norming',
-    review: { mode: 'blind', overlap: 1 },
-    criteria: []
-  });
-  project = body.id;
-  for (const who of [bo!, cy!]) {
-    const asked = { email: who.email, role: 'reviewer' };
-    const made = await callAs<{ link: string }>(ada!, 'POST', `/projects/${project}/invitations`, asked);
-    await acceptInvitation(who, made.body.link);
-  }
   const rows = ['Report this chest film: opacity in the right upper zone.', 'Report this knee film.'].map(
-    (prompt) => JSON.stringify({ prompt, outputs: ['A nodule. CT advised.', 'No lesion.', 'Follow up.'] })
+    (prompt) => ({ prompt, outputs: ['A nodule. CT advised.', 'No lesion.', 'Follow up.'] })
   );
-  await ada!.context.request.post(`/api/v1/projects/${project}/imports`, {
-    headers: { origin: server.origin, 'content-type': 'application/jsonl' },
-    data: rows.join('\n')
-  });
-  tasks = await vi.waitFor(async () => {
-    const { body } = await callAs<{ items: Task[] }>(ada!, 'GET', `/projects/${project}/tasks`);
-    if (body.items.length < 2) throw new Error('The tasks are not imported yet.');
-    return body.items;
-  });
+  panel = await openPanel({ name: 'Chest films, norming', overlap: 1, criteria: [] }, rows);
+  [ada, bo, cy] = panel.people;
+  ({ project, tasks } = panel);
 });
 
-afterAll(async () => {
-  await Promise.all(browsers.map((browser) => browser.close()));
-  await server?.stop();
-});
+afterAll(() => panel?.close());
 
 /** Ranks by letters, best first, on the page of a task, and submits. */
 async function vote({ page }: Person, at: number, letters: string): Promise<void> {

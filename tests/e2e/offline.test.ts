@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Task } from '#wire/task.ts';
-import { invite, open, openDesk, rankingsOf, taskOf, type Desk } from './desk.ts';
+import { invite, onDevice, open, openDesk, rankingsOf, taskOf, type Desk } from './desk.ts';
 import { barriers, callAs, person, picture, press, rows, saved } from './people.ts';
 
 /*
@@ -23,22 +23,6 @@ const mend = async () => {
   await desk.server.start();
   for (const { context } of [desk.ada, desk.bo]) await context.setOffline(false);
 };
-
-/** How much lies on the device of anybody, by store. */
-const onDevice = (page: Page) =>
-  page.evaluate(async () => {
-    const wait = <T>(request: IDBRequest<T>) =>
-      new Promise<T>((resolve) => (request.onsuccess = () => resolve(request.result)));
-    const counts: Record<string, number> = {};
-    for (const { name } of await indexedDB.databases()) {
-      if (!name?.startsWith('concord-')) continue;
-      const db = await wait(indexedDB.open(name));
-      for (const store of db.objectStoreNames)
-        counts[store] = (counts[store] ?? 0) + (await wait(db.transaction(store).objectStore(store).count()));
-      db.close();
-    }
-    return counts;
-  });
 
 /** Ranks four outputs, A first; what stood there before is overwritten. */
 async function rank(page: Page): Promise<void> {

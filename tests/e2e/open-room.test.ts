@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Task } from '#wire/task.ts';
+import { carry, chip } from './cards.ts';
 import { invite, open, openDesk, taskOf, type Desk } from './desk.ts';
 import { person, picture, press, rows, saved, settled, type Person } from './people.ts';
 
@@ -21,24 +22,6 @@ beforeAll(async () => {
 afterAll(() => desk?.close());
 
 const everyone = () => [desk.ada, desk.bo, cy].map(({ page }) => page);
-const chip = (page: Page, letter: string) =>
-  page.locator('[data-chip]', { hasText: new RegExp(`^\\s*${letter}\\b`) }).first();
-
-async function middle(page: Page, selector: string) {
-  const { x, y, width, height } = (await page.locator(selector).boundingBox())!;
-  return { x: x + width / 2, y: y + height / 2 };
-}
-
-/** Takes a card in hand and holds it over a slot; the answer lets go. */
-async function carry(page: Page, letter: string, slot: object): Promise<() => Promise<void>> {
-  const from = (await chip(page, letter).boundingBox())!;
-  await page.mouse.move(from.x + 12, from.y + from.height / 2);
-  await page.mouse.down();
-  await page.mouse.move(from.x + 20, from.y - 10, { steps: 3 });
-  const to = await middle(page, `[data-slot='${JSON.stringify(slot)}']`);
-  await page.mouse.move(to.x, to.y, { steps: 4 });
-  return () => page.mouse.up();
-}
 
 test('who comes, what they look at and that they leave is on the others’ pages within a second', async () => {
   const [a, b] = [await open(desk.ada, task), await open(desk.bo, task)];

@@ -1,80 +1,38 @@
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { Project } from '#wire/project.ts';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Ranking } from '#wire/ranking.ts';
 import type { Task } from '#wire/task.ts';
-import { realServer, type RealServer } from '../real-server.ts';
-import {
-  acceptInvitation,
-  barriers,
-  callAs,
-  openBrowser,
-  overhang,
-  person,
-  picture,
-  press,
-  saved,
-  settled,
-  signUpFirst,
-  type Person
-} from './people.ts';
+import { openPanel, type Panel } from './panel.ts';
+import { barriers, callAs, overhang, picture, press, saved, settled, type Person } from './people.ts';
 
 /*
  * A blind panel of three, each in a browser of their own, from the first vote to the consensus: each test goes on where
  * the one before ended.
  */
-let server: RealServer;
-let browsers: Browser[] = [];
+let panel: Panel;
 let [ada, bo, cy]: Person[] = [];
 let project = '';
 let task: Task;
 
 beforeAll(async () => {
-  server = await realServer();
-  browsers = await Promise.all([openBrowser(), openBrowser(), openBrowser()]);
-  [ada, bo, cy] = await Promise.all(
-    ['Ada Osei', 'Bo Lindqvist', 'Cy Ferrer'].map((name, at) => person(browsers[at]!, server.origin, name))
-  );
-  await signUpFirst(ada!);
-  const { body } = await callAs<Project>(ada!, 'POST', '/projects', {
-    name: 'Chest films, blind panel',
-    review: { mode: 'blind', overlap: 3 },
-    criteria: [{ id: 'safe', label: 'Safe to send', scale: 'yes_no' }]
-  });
-  project = body.id;
-  for (const who of [bo!, cy!]) {
-    const asked = { email: who.email, role: 'reviewer' };
-    const made = await callAs<{ link: string }>(ada!, 'POST', `/projects/${project}/invitations`, asked);
-    await acceptInvitation(who, made.body.link);
-  }
-  await importTask();
-});
-
-afterAll(async () => {
-  await Promise.all(browsers.map((browser) => browser.close()));
-  await server?.stop();
-});
-
-async function importTask(): Promise<void> {
   const texts = [
     'A 14 mm nodule in the right upper lobe. CT within two weeks.',
     'No focal lesion. Heart size normal.',
     'A nodule in the left upper lobe; follow up.',
     'Right upper lobe opacity, probably a nodule. Compare with earlier films, then CT.'
   ];
-  await ada!.context.request.post(`/api/v1/projects/${project}/imports`, {
-    headers: { origin: server.origin, 'content-type': 'application/jsonl' },
-    data: JSON.stringify({
-      prompt: 'Report this chest film: a well-defined opacity projects over the right upper zone.',
-      outputs: texts.map((text, at) => ({ text, source: `model ${at + 1}` }))
-    })
-  });
-  task = await vi.waitFor(async () => {
-    const { body } = await callAs<{ items: Task[] }>(ada!, 'GET', `/projects/${project}/tasks`);
-    if (!body.items[0]) throw new Error('The task is not imported yet.');
-    return body.items[0];
-  });
-}
+  const row = {
+    prompt: 'Report this chest film: a well-defined opacity projects over the right upper zone.',
+    outputs: texts.map((text, at) => ({ text, source: `model ${at + 1}` }))
+  };
+  const criteria = [{ id: 'safe', label: 'Safe to send', scale: 'yes_no' as const }];
+  panel = await openPanel({ name: 'Chest films, blind panel', overlap: 3, criteria }, [row]);
+  [ada, bo, cy] = panel.people;
+  ({ project } = panel);
+  task = panel.tasks[0]!;
+});
+
+afterAll(() => panel?.close());
 
 const tablePath = () => `/projects/${project}/table/${task.id}`;
 

@@ -23,14 +23,7 @@ __global__ void __launch_bounds__(kThreads)
   const int keys = static_cast<int>(tile.keys()), warp_row = static_cast<int>(threadIdx.x / kWarp) * kWarpRows;
   const SharedTile<D> queries{launched_shared_memory<Bf16>()}, k_tiles = queries.rows_from(kRows), v_tiles = k_tiles.rows_from(kStages * kBlock);
 
-  const auto start_block = [&](int block) {
-    const auto source = [&](int64_t col) {
-      return [&, col](int row) { return block * kBlock + row < keys ? qkv.row(tile.key_row(block * kBlock + row)) + col : nullptr; };
-    };
-    const int stage = block % kStages * kBlock;
-    k_tiles.rows_from(stage).template start_fill<kThreads>(kBlock, qkv.data, source(at.k));
-    v_tiles.rows_from(stage).template start_fill<kThreads>(kBlock, qkv.data, source(at.v));
-  };
+  const auto start_block = [&](int block) { start_key_block<kThreads, kBlock, kStages>(block, tile, qkv, at, k_tiles, v_tiles); };
   queries.template start_fill<kThreads>(kRows, qkv.data, [&](int row) { return row < tile.rows() ? qkv.row(tile.begin + row) + at.q : nullptr; });
   start_block(0);
   ptx::commit_copies();

@@ -37,6 +37,18 @@ struct SharedTile {
 
 __device__ inline int lane_of() { return static_cast<int>(threadIdx.x % kWarp); }
 
+// Starts to fill a stage of the key and value tiles with keys [block kBlock, (block + 1) kBlock) of a tile, and zeros behind its last.
+template <int kThreads, int kBlock, int kStages, int D>
+__device__ void start_key_block(int block, const AttentionTile& tile, Mat<const Bf16> qkv, const HeadColumns& at, SharedTile<D> k_tiles,
+                                SharedTile<D> v_tiles) {
+  const int keys = static_cast<int>(tile.keys()), stage = block % kStages * kBlock;
+  const auto source = [&](int64_t col) {
+    return [&, col](int row) { return block * kBlock + row < keys ? qkv.row(tile.key_row(block * kBlock + row)) + col : nullptr; };
+  };
+  k_tiles.rows_from(stage).template start_fill<kThreads>(kBlock, qkv.data, source(at.k));
+  v_tiles.rows_from(stage).template start_fill<kThreads>(kBlock, qkv.data, source(at.v));
+}
+
 // acc[16, N] += a[16, D] b[N, D]^T
 template <int N, int D>
 __device__ void add_product_nt(float (&acc)[N / 8][4], SharedTile<D> a, SharedTile<D> b) {
