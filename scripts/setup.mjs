@@ -35,9 +35,12 @@ if (!bringsOwnNode && (major < 22 || (major === 22 && minor < 17))) {
 
 const trainer = {
   name: purpose === 'test' ? 'trainer and its tests' : 'trainer',
-  seconds: 90,
+  seconds: purpose === 'test' ? 300 : 90,
   stamp: `trainer/build/.concord-${purpose === 'test' ? 'tests' : 'trainer'}`,
-  inputs: ['trainer/CMakeLists.txt', 'trainer/src', ...(purpose === 'test' ? ['trainer/tests'] : [])],
+  inputs: [
+    ...['trainer/CMakeLists.txt', 'trainer/cuda.cmake', 'trainer/src'],
+    ...(purpose === 'test' ? ['trainer/tests'] : [])
+  ],
   // It is made for the very processor it is built on.
   also: processor,
   run: buildTrainer
