@@ -8,6 +8,8 @@ const root = new URL('../..', import.meta.url).pathname;
 /** `npm run pictures` writes those of the README; other runs must leave the checkout as it is. */
 const pictures = join(root, process.env.CONCORD_PICTURES ?? 'build/pictures');
 
+const PATIENCE_MS = 60_000;
+
 export const PASSWORD = 'correct horse battery staple';
 
 /** Somebody at a screen of their own. */
@@ -130,7 +132,8 @@ export async function barriers(page: Page): Promise<string[]> {
   await settled(page);
   const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
   // Without a page of its own beside this one, which would be hidden meanwhile and draw no frame to wait for.
-  const { violations } = await new AxeBuilder({ page }).withTags(tags).setLegacyMode().analyze();
+  const axe = new AxeBuilder({ page }).withTags(tags).setLegacyMode();
+  const { violations } = await inTime(axe.analyze(), 'let axe look at it');
   return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`));
 }
 
@@ -141,8 +144,24 @@ export async function overhang(page: Page): Promise<number> {
 }
 
 /** After another size or colour scheme: laid out anew, and nothing on its way from one colour to another. */
-export const settled = (page: Page) =>
-  page.evaluate(async () => {
+export async function settled(page: Page): Promise<void> {
+  // A page behind another draws no frames, and none of its transitions ends.
+  await page.bringToFront();
+  const drawn = page.evaluate(async () => {
     for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
     await Promise.all(document.getAnimations().map(({ finished }) => finished.catch(() => {})));
   });
+  await inTime(drawn, 'draw its frames and end its transitions');
+}
+
+/** Playwright waits for ever for what a page evaluates. */
+async function inTime<T>(work: Promise<T>, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`The page did not ${what} within ${PATIENCE_MS / 1000} s.`)),
+      PATIENCE_MS
+    );
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}

@@ -4,7 +4,8 @@
  */
 export type Saved = 'connecting' | 'saved' | 'saving' | 'offline' | 'tab' | 'refused';
 
-const worst: readonly Saved[] = ['refused', 'tab', 'offline', 'connecting', 'saving', 'saved'];
+/** `saving` goes before `offline`: while one room still writes, nothing of the page is said to be kept. */
+const worst: readonly Saved[] = ['refused', 'tab', 'saving', 'offline', 'connecting', 'saved'];
 
 /** Of several rooms the state that needs attention most. */
 export function together(states: readonly Saved[]): Saved {
