@@ -12,6 +12,8 @@ export default defineConfig({
     globalSetup: ['server/db/testing-cluster.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    maxWorkers: 2
+    maxWorkers: 2,
+    // What is waited for comes in its time, also on a machine that has other work.
+    expect: { poll: { timeout: 10_000 } }
   }
 });

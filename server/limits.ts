@@ -29,7 +29,9 @@ export const limits = {
   },
   rankings: {
     /** How long a submission can be taken back; a reveal ends it before. */
-    undo_minutes: 10
+    undo_minutes: 10,
+    /** A project's pages are told at most so often how far its tasks are. */
+    progress_ms: 1_000
   },
   tasks: {
     /** Orders in which a task's outputs are shown; more than members who would judge one task. */

@@ -10,6 +10,7 @@ import {
   NewProject,
   Project
 } from '#wire/project.ts';
+import { SetGoal } from '#wire/progress.ts';
 import { Fault, notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import type { Services } from '../services.ts';
@@ -19,7 +20,8 @@ import {
   invite,
   mayGivePassword,
   membersOf,
-  openInvitation
+  openInvitation,
+  setGoal
 } from './members.ts';
 import { memberOf, projectById } from './membership.ts';
 import { changeProject, createProject, projectJson, projectsOf } from './projects.ts';
@@ -104,6 +106,18 @@ const members: Route[] = [
       const added = await addMember(services.db, actor, project.id, body);
       const invitation = added.invitation && linkOf(services, added.invitation);
       return json(201, { ...added, invitation });
+    }
+  },
+  {
+    method: 'PUT',
+    path: '/projects/{project}/goal',
+    summary: 'How many tasks the caller means to judge in a day; nobody else is told',
+    access: { who: 'member', action: 'task.judge', object: 'project' },
+    body: SetGoal,
+    answers: { 204: null },
+    async handle({ services, actor, project, body }) {
+      await setGoal(services.db, actor, project.id, body.per_day);
+      return new Response(null, { status: 204 });
     }
   },
   {

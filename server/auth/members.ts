@@ -70,6 +70,19 @@ export async function membersOf(db: Queryable, projectId: string): Promise<Membe
   }));
 }
 
+/** What a member means to judge in a day; nobody else is told. */
+export async function setGoal(
+  db: Queryable,
+  actor: Actor,
+  projectId: string,
+  perDay: number | null
+): Promise<void> {
+  await db
+    .update(member)
+    .set({ goal: perDay })
+    .where(and(eq(member.projectId, projectId), eq(member.userId, actor.id)));
+}
+
 /** The secret of an invitation's link; it is shown once and kept only as a hash. */
 export async function invite(db: Database, actor: Actor, projectId: string, email: string, role: Role) {
   return db.transaction((tx) => insertInvitation(tx, actor, projectId, email.toLowerCase(), role));

@@ -65,6 +65,7 @@ export async function changeProject(
         name: name ?? before!.name,
         guidelines: guidelines ?? before!.guidelines,
         strength: review?.strength ?? before!.strength,
+        dueOn: review?.due_on === undefined ? before!.dueOn : review.due_on,
         spanCategories: span_categories ?? before!.spanCategories
       })
       .where(eq(project.id, id))
@@ -76,13 +77,13 @@ export async function changeProject(
 }
 
 export function projectJson(row: ProjectRow, role: Project['role']): Project {
-  const { id, name, guidelines, criteria, mode, overlap, strength } = row;
+  const { id, name, guidelines, criteria, mode, overlap, strength, dueOn: due_on } = row;
   return {
     id,
     name,
     guidelines,
     criteria,
-    review: { mode, overlap, strength },
+    review: { mode, overlap, strength, due_on },
     span_categories: row.spanCategories,
     role,
     created_at: row.createdAt.toISOString()

@@ -1,5 +1,6 @@
 import {
   boolean,
+  date,
   index,
   integer,
   jsonb,
@@ -84,6 +85,8 @@ export const project = pgTable('project', {
   overlap: integer().notNull().default(1),
   criteria: jsonb().$type<Criterion[]>().notNull(),
   strength: boolean().notNull().default(false),
+  /** By when all rankings are wanted. */
+  dueOn: date('due_on', { mode: 'string' }),
   spanCategories: jsonb('span_categories').$type<string[]>().notNull().default(SPAN_CATEGORIES),
   createdBy: text('created_by').references(() => user.id),
   createdAt: at('created_at').notNull().defaultNow()
@@ -116,6 +119,8 @@ export const member = pgTable(
     role: text().$type<Role>().notNull(),
     /** Tasks that name a specialty are for members who have it. */
     specialties: text().array().notNull().default([]),
+    /** Tasks that this person means to judge in a day. */
+    goal: integer(),
     createdAt: at('created_at').notNull().defaultNow()
   },
   (t) => [primaryKey({ columns: [t.projectId, t.userId] }), index('member_user').on(t.userId)]

@@ -40,13 +40,15 @@ async function setUp(mode: 'open' | 'blind' = 'blind', overlap = 2) {
   return { project, task, a, b, ada, bo, cy, join, rank, say, hear, readUpTo, ofProject, reveal };
 }
 
-/** News that a page in this room receives, as they come. */
+/** News that a page in this room receives, as they come; how far all tasks are is everybody's, and not of a table. */
 async function listen(room: string, who: Someone) {
   const page = await rawSocket(t.url, room, { authorization: `Bearer ${who.token}` });
   const news = () =>
     page.received.flatMap((frame): News[] => {
       const decoder = decoding.createDecoder(frame);
-      return decoding.readVarUint(decoder) === NEWS ? [JSON.parse(decoding.readVarString(decoder))] : [];
+      if (decoding.readVarUint(decoder) !== NEWS) return [];
+      const told = JSON.parse(decoding.readVarString(decoder)) as News;
+      return told.kind === 'progress' ? [] : [told];
     });
   return { ...page, news };
 }

@@ -7,6 +7,7 @@ import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import type { Services } from '../services.ts';
 import { lockTask, revealTask, seesOthers, seesTable } from '../tasks/index.ts';
 import { announceReveal, announceRankings, announceSubmission } from './announce.ts';
+import { createProgress } from './progress.ts';
 import { checkTiers, hashOf, submit, taskOrFault, type BallotRooms } from './submit.ts';
 import { undoSubmission } from './undo.ts';
 import { addVersion, rankingJson, rankingsOf, type RankingRow } from './versions.ts';
@@ -15,6 +16,7 @@ export { addImportedVotes, judgementsOf, type NamedJudgement } from './versions.
 export type { BallotRooms } from './submit.ts';
 
 export function createRankings(services: Services, rooms: BallotRooms) {
+  const tellProgress = createProgress(services, rooms.tell);
   const put: Route = {
     method: 'PUT',
     path: '/tasks/{task}/ranking',
@@ -26,6 +28,21 @@ export function createRankings(services: Services, rooms: BallotRooms) {
       const { actor, params, body } = call;
       const row = await submit(services.db, rooms, actor, params.task!, body);
       await announceSubmission(rooms.tell, call, row);
+      tellProgress(call.project.id);
+      return json(200, rankingJson(row, actor.name));
+    }
+  };
+
+  const undo: Route = {
+    method: 'POST',
+    path: '/tasks/{task}/ranking/undo',
+    summary:
+      "Takes back the caller's last submission, for some minutes and until the reveal; what stood before stands again",
+    access: { who: 'member', action: 'task.judge', object: 'task' },
+    answers: { 200: Ranking },
+    async handle({ actor, params, project }) {
+      const row = await undoSubmission(services.db, actor, params.task!);
+      tellProgress(project.id);
       return json(200, rankingJson(row, actor.name));
     }
   };
@@ -71,7 +88,10 @@ export function createRankings(services: Services, rooms: BallotRooms) {
         await appendAudit(tx, entry);
         return true;
       });
-      if (isNew) await announceReveal(rooms.tell, call, params.task!);
+      if (isNew) {
+        await announceReveal(rooms.tell, call, params.task!);
+        tellProgress(project.id);
+      }
       return new Response(null, { status: 204 });
     }
   };
@@ -97,18 +117,6 @@ export function createRankings(services: Services, rooms: BallotRooms) {
   const api: RoomApi = { routes: [put, undo, list, reveal, adjudicate, consensus] };
   return { api };
 }
-
-const undo: Route = {
-  method: 'POST',
-  path: '/tasks/{task}/ranking/undo',
-  summary:
-    "Takes back the caller's last submission, for some minutes and until the reveal; what stood before stands again",
-  access: { who: 'member', action: 'task.judge', object: 'task' },
-  answers: { 200: Ranking },
-  async handle({ services, actor, params }) {
-    return json(200, rankingJson(await undoSubmission(services.db, actor, params.task!), actor.name));
-  }
-};
 
 const list: Route = {
   method: 'GET',

@@ -8,6 +8,7 @@ import { notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import { giveBack, skip, unskip } from './leases.ts';
 import { askerOf, leaseAlong, leaseNext } from './queue.ts';
+import { progress } from './progress.ts';
 import { listTasks, readTask, type Reader } from './read.ts';
 import { isInBrowser } from './shown.ts';
 import { task } from './tables.ts';
@@ -16,7 +17,7 @@ import { findTasks, type TaskRecord } from './task.ts';
 export * from './task.ts';
 export { givePanel } from './panel.ts';
 export { barTo, hasRanked, judgesIn, noteRanked, noteWithdrawn } from './leases.ts';
-export { standingOf, type Standing } from './standing.ts';
+export { countsOf, standingOf, type Standing } from './standing.ts';
 export { askerOf } from './queue.ts';
 export { peopleAtTable, seesOthers, seesTable } from './sight.ts';
 export { orderShown } from './shown.ts';
@@ -160,7 +161,7 @@ export async function* eachJudgedTask(
 }
 
 export const api: RoomApi = {
-  routes: [list, next, takeAlong, giveBackAlong, read, skipRoute, unskipRoute, giveBackRoute],
+  routes: [list, progress, next, takeAlong, giveBackAlong, read, skipRoute, unskipRoute, giveBackRoute],
   locate: {
     task: async ({ db }, id) => {
       const [row] = await db.select({ projectId: task.projectId }).from(task).where(eq(task.id, id));

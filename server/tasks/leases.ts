@@ -20,7 +20,7 @@ export async function takeLease(
 }
 
 type State = Partial<
-  Record<'expiresAt' | 'skipped' | 'skipReason' | 'version' | 'assigned' | 'seat', unknown>
+  Record<'expiresAt' | 'skipped' | 'skipReason' | 'version' | 'rankedAt' | 'assigned' | 'seat', unknown>
 >;
 
 /** Makes or changes what a person has of a task. */
@@ -108,7 +108,8 @@ export async function noteRanked(
   version: number
 ): Promise<{ isNew: boolean }> {
   const isNew = !(await hasRanked(tx, taskId, userId));
-  await put(tx, taskId, userId, { version, skipped: false, skipReason: null });
+  const now = isNew ? { rankedAt: sql`clock_timestamp()` } : {};
+  await put(tx, taskId, userId, { version, skipped: false, skipReason: null, ...now });
   if (isNew) await addRaters(tx, taskId, 1);
   return { isNew };
 }
@@ -117,7 +118,7 @@ export async function noteRanked(
 export async function noteWithdrawn(tx: Queryable, taskId: string, userId: string): Promise<void> {
   await tx
     .update(lease)
-    .set({ version: 0, expiresAt: leaseEnd(), updatedAt: sql`clock_timestamp()` })
+    .set({ version: 0, rankedAt: null, expiresAt: leaseEnd(), updatedAt: sql`clock_timestamp()` })
     .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId)));
   await addRaters(tx, taskId, -1);
 }

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { Queryable } from '../db/index.ts';
 import { isMine, lacksRaters, leftMine, type Asker } from './queue.ts';
-import { tallies } from './tally.ts';
+import { tallies, type Tally } from './tally.ts';
 
 /** Where a project's tasks stand, for all and for one person. */
 export interface Standing {
@@ -22,23 +22,30 @@ export interface Standing {
  */
 export async function standingOf(db: Queryable, asker: Asker): Promise<Standing> {
   const all = await tallies(db, asker.projectId);
-  const sum = (key: 'total' | 'revealed' | 'wanted' | 'ranked' | 'judgements', of = all) =>
-    of.reduce((sum, tally) => sum + tally[key], 0);
   const inLine = all.filter(
     ({ specialty, assigned }) => !assigned && (!specialty || asker.specialties.includes(specialty))
   );
   const mine = await countMine(db, asker);
-  const waiting = sum('total', inLine) - sum('revealed', inLine) - mine.done_open - mine.taken;
+  const { total, revealed } = countsIn(inLine);
+  const waiting = total - revealed - mine.done_open - mine.taken;
   return {
-    total: sum('total'),
-    revealed: sum('revealed'),
-    wanted: sum('wanted'),
-    ranked: sum('ranked'),
-    judgements: sum('judgements'),
+    ...countsIn(all),
+    judgements: all.reduce((sum, { judgements }) => sum + judgements, 0),
     done: mine.done,
     todo: Math.max(0, waiting) + mine.assigned
   };
 }
+
+type Counts = Pick<Standing, 'total' | 'revealed' | 'wanted' | 'ranked'>;
+
+function countsIn(tallies: readonly Tally[]): Counts {
+  const sum = (key: keyof Counts) => tallies.reduce((sum, tally) => sum + tally[key], 0);
+  return { total: sum('total'), revealed: sum('revealed'), wanted: sum('wanted'), ranked: sum('ranked') };
+}
+
+/** Where all tasks of a project stand, whoever asks. */
+export const countsOf = async (db: Queryable, projectId: string): Promise<Counts> =>
+  countsIn(await tallies(db, projectId));
 
 async function countMine(db: Queryable, asker: Asker) {
   const { projectId, userId, specialties } = asker;

@@ -88,6 +88,8 @@ export const lease = pgTable(
     skipped: boolean().notNull().default(false),
     skipReason: text('skip_reason'),
     version: integer().notNull().default(0),
+    /** When they first ranked it; null where they have not, or took that back. */
+    rankedAt: at('ranked_at'),
     /** The task was meant for this person before they were handed it. */
     assigned: boolean().notNull().default(false),
     /** The task is not revealed. */
@@ -102,6 +104,9 @@ export const lease = pgTable(
     index('lease_judged')
       .on(t.projectId, t.userId, t.number, t.open)
       .where(sql`${t.version} > 0`),
+    index('lease_ranked')
+      .on(t.projectId, t.rankedAt, t.userId)
+      .where(sql`${t.rankedAt} is not null`),
     index('lease_mine')
       .on(t.projectId, t.userId, t.number)
       .where(sql`${t.version} = 0 and ${t.open}`),

@@ -32,6 +32,7 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
       'GET /projects/{project}/members': 200,
       'GET /projects/{project}/overview': 200,
       'GET /projects/{project}/guidelines': 200,
+      'GET /projects/{project}/progress': 200,
       'GET /projects/{project}/tasks': 200,
       'GET /tasks/{task}': 200,
       'GET /tasks/{task}/rankings': 200,
@@ -110,6 +111,7 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
     may: ['owner', 'engineer', 'adjudicator', 'reviewer'],
     calls: {
       'POST /projects/{project}/tasks/next': 200,
+      'PUT /projects/{project}/goal': { ok: 204, body: { per_day: 40 } },
       'POST /tasks/{task}/skip': { ok: 204, body: {} },
       'DELETE /tasks/{task}/skip': { ok: 204 },
       'DELETE /tasks/{task}/lease': 204,

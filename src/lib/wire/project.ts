@@ -34,7 +34,13 @@ export const Project = z.object({
   id: z.string(),
   name: z.string(),
   guidelines: z.string(),
-  review: z.object({ mode: ProjectMode, overlap: z.number().int(), strength: z.boolean() }),
+  review: z.object({
+    mode: ProjectMode,
+    overlap: z.number().int(),
+    strength: z.boolean(),
+    /** By when all rankings are wanted. */
+    due_on: z.iso.date().nullable()
+  }),
   criteria: z.array(Criterion),
   span_categories: z.array(z.string()),
   role: Role,
@@ -47,7 +53,7 @@ export const ChangeProject = z.strictObject({
   name: NewProject.shape.name.optional(),
   guidelines: z.string().max(100_000).optional(),
   span_categories: SpanCategories.optional(),
-  review: z.strictObject({ strength: z.boolean() }).optional()
+  review: z.strictObject({ strength: z.boolean(), due_on: z.iso.date().nullable() }).partial().optional()
 });
 export type ChangeProject = z.infer<typeof ChangeProject>;
 
