@@ -1,16 +1,21 @@
 import { getContext, setContext } from 'svelte';
 import * as Y from 'yjs';
+import type { News } from '$lib/wire/news';
 import { roomName } from '$lib/wire/room';
 import { Deliveries } from './deliveries.ts';
 import { Hearers, type Heard } from './heard.ts';
 import { openLine, type Line } from './line.ts';
 import { others, type Here } from './people.ts';
 
+type Counts = Extract<News, { kind: 'progress' }>['tasks'];
+
 const KEY = Symbol('lobby');
 
 /** Who is in the project and on which task. It says that they are there, never what they do. */
 export class Lobby {
   people = $state.raw<Here[]>([]);
+  /** Where all tasks stand, as it was told last; null where nothing was told since the page came, or the line was away. */
+  tasks = $state.raw<Counts | null>(null);
   #line: Line | null = null;
   #task: string | null = null;
   readonly #hearers = new Hearers();
@@ -19,8 +24,14 @@ export class Lobby {
   open(project: string): () => void {
     const doc = new Y.Doc();
     const line = openLine(roomName({ kind: 'lobby', project }), doc, new Deliveries(), {
-      news: (news) => this.#hearers.each((one) => one.news?.(news)),
-      synced: () => this.#hearers.each((one) => one.synced?.())
+      news: (news) => {
+        if (news.kind === 'progress') this.tasks = news.tasks;
+        this.#hearers.each((one) => one.news?.(news));
+      },
+      synced: () => {
+        this.tasks = null;
+        this.#hearers.each((one) => one.synced?.());
+      }
     });
     const { awareness } = line.provider;
     awareness.on('change', () => (this.people = others(awareness.getStates(), doc.clientID)));
@@ -29,6 +40,7 @@ export class Lobby {
     return () => {
       this.#line = null;
       this.people = [];
+      this.tasks = null;
       line.close();
       doc.destroy();
     };

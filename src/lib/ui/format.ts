@@ -55,6 +55,11 @@ export function dateTime(iso: string): string {
   );
 }
 
+/** Of a day (ISO 8601), which is the same day everywhere. */
+export function day(iso: string, options: Intl.DateTimeFormatOptions = { dateStyle: 'medium' }): string {
+  return new Intl.DateTimeFormat(getLocale(), { ...options, timeZone: 'UTC' }).format(new Date(iso));
+}
+
 /** "3 minutes ago"; the date itself once a week has passed. */
 export function ago(iso: string, now = Date.now()): string {
   const seconds = (Date.parse(iso) - now) / 1000;
