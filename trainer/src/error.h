@@ -12,6 +12,7 @@ enum ExitCode {
   exit_out_of_memory = 3,
   exit_non_finite = 4,
   exit_disk_full = 5,
+  exit_rank_lost = 6,
   exit_interrupted = 130,
   exit_terminated = 143,
 };
@@ -20,7 +21,7 @@ struct Failure : std::runtime_error {
   Failure(int exit_code, std::string code, const std::string& message)
       : std::runtime_error(message), exit_code(exit_code), code(std::move(code)) {}
   int exit_code;
-  std::string code;  // stable, for programs: bad_input, out_of_memory, non_finite, disk_full, interrupted
+  std::string code;  // stable, for programs: bad_input, out_of_memory, non_finite, disk_full, rank_lost, interrupted
 };
 
 // The job, a file or the model is wrong: one sentence naming the thing, the place and the remedy.

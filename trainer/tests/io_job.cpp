@@ -151,13 +151,17 @@ TEST("required keys are named when missing") {
 }
 
 TEST("a device is the CPU, or a GPU where the build has code for one") {
-  for (const char* members : {"", R"("device":"auto")", R"("device":"cpu")"}) CHECK(!parse(members).device.cuda);
+  for (const char* members : {"", R"("device":"auto")"}) CHECK(parse(members).device.automatic);
+  CHECK_EQ(parse(R"("device":"cpu")").device.name(), "cpu");
+  CHECK_EQ(resolve_device(parse(R"("device":"cpu")").device).name(), "cpu");
   for (const char* word : {"gpu", "cuda:", "cuda:-1", "cuda:1x", "cuda:1000", ""})
     CHECK_THROWS_WITH(parse(std::string(R"("device":")") + word + "\""), "job.json: device is \"" + std::string(word) + "\", but must be auto, cpu, cuda or cuda:N");
 #ifdef CONCORD_CUDA
   CHECK_EQ(parse(R"("device":"cuda")").device.index, 0);
   CHECK_EQ(parse(R"("device":"cuda:3")").device.index, 3);
+  CHECK_THROWS_WITH(resolve_device(parse(R"("device":"cuda:3")").device, 1, 2), "device is cuda:3, but 2 ranks run on this host");
 #else
+  CHECK_EQ(resolve_device(parse("").device).name(), "cpu");
   CHECK_THROWS_WITH(parse(R"("device":"cuda")"), "job.json: device is \"cuda\", but this build has no CUDA backend");
 #endif
 }

@@ -10,6 +10,7 @@
 #include "io/groups.h"
 #include "io/limits.h"
 #include "model/random.h"
+#include "ranks/launch.h"
 #include "run/commands.h"
 
 namespace concord {
@@ -81,6 +82,7 @@ Json summary(const std::string& events_path) {
 }  // namespace
 
 int run_bench(const BenchArgs& args) {
+  if (launch_from_environment("").size > 1) bad_input("bench measures one process; run it without a launcher of ranks");
   const TemporaryFolder folder;
   Job job = read_job(args.job);
   job.device = args.device.value_or(job.device);

@@ -1,5 +1,5 @@
 // Which device a command runs on.
-// defines: DeviceChoice, parse_device
+// defines: DeviceChoice, parse_device, resolve_device
 #pragma once
 
 #include <string>
@@ -7,14 +7,20 @@
 namespace concord {
 
 struct DeviceChoice {
+  bool automatic = true;  // not chosen yet
   bool cuda = false;
-  int index = 0;  // of the GPU
+  bool numbered = false;  // the index was asked for
+  int index = 0;          // of the GPU
 
-  std::string name() const { return cuda ? "cuda:" + std::to_string(index) : "cpu"; }
+  std::string name() const { return automatic ? "auto" : cuda ? "cuda:" + std::to_string(index) : "cpu"; }
 };
 
-// "cpu", "cuda" (the first), "cuda:N", or "auto", which is the CPU. Failure(2) for anything else, and for a GPU in a build without CUDA;
-// `where` is what the message begins with.
+// "auto", "cpu", "cuda" or "cuda:N". Failure(2) for anything else, and for a GPU in a build without CUDA; `where` is what the message
+// begins with.
 DeviceChoice parse_device(const std::string& text, const std::string& where);
+
+// What is there: "auto" is the GPU with the most free memory, or the CPU where there is none, and "cuda" the first GPU. Several ranks of
+// one host have a GPU each, by their number; Failure(2) where there are not as many, or one was asked for by its index.
+DeviceChoice resolve_device(DeviceChoice choice, int local_rank = 0, int local_size = 1);
 
 }  // namespace concord

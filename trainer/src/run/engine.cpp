@@ -35,12 +35,14 @@ class CpuModel {
 template <class Device, class T, class Model>
 class EngineOn : public Engine {
  public:
-  EngineOn(Device& device, Model model, const Job& job, TrainedModel& trained, const MemoryPlan& plan, const std::optional<Adapter>& reference)
+  EngineOn(Device& device, Model model, const Job& job, TrainedModel& trained, const MemoryPlan& plan, const std::optional<Adapter>& reference,
+           Communicator& ranks)
       : device_(device),
         model_(std::move(model)),
         trained_(trained),
+        ranks_(ranks),
         decoder_(device, trained.config, model_.base(), plan.decoder),
-        runner_({&decoder_, model_.lora(), model_.weight_grads()}, job, plan.micro_batch_tokens) {
+        runner_({&decoder_, model_.lora(), model_.weight_grads()}, job, plan.micro_batch_tokens, ranks) {
     if (!reference) return;
     reference_ = make_lora<Device, T>(device, trained.config, *reference, false);
     refresh_gains(device, model_.base(), *reference_);
@@ -48,7 +50,9 @@ class EngineOn : public Engine {
 
   StepStats run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn, int64_t step) override {
     if (learn) ops::fill<float>(device_, 0, Mat<float>(model_.grads(), 1, trained_.trainable()));
-    return runner_.run(data, groups, reference, learn, step);
+    const StepStats stats = runner_.run(data, groups, reference, learn, step);
+    if (learn) add_up_gradients();
+    return stats;
   }
   double gradient_norm() override { return global_norm<Device, float>(device_, model_.grads(), trained_.trainable()); }
   void update(double learning_rate, double grad_scale) override {
@@ -66,9 +70,23 @@ class EngineOn : public Engine {
   int64_t memory_bytes() const override { return model_.memory_bytes(); }
 
  private:
+  // Those of a GPU by way of the host's room for them.
+  void add_up_gradients() {
+    if (ranks_.size() == 1) return;
+    if constexpr (Device::has_host_memory) {
+      ranks_.sum(std::span(model_.grads(), static_cast<size_t>(trained_.trainable())));
+    } else {
+      std::vector<float>& host = trained_.grads();
+      device_.fetch(model_.grads(), host.data(), trained_.trainable());
+      ranks_.sum(std::span(host));
+      device_.write(std::span<const float>(host), model_.grads());
+    }
+  }
+
   Device& device_;
   Model model_;
   TrainedModel& trained_;
+  Communicator& ranks_;
   Decoder<Device, T> decoder_;
   StepRunner<Device, T> runner_;
   std::optional<Lora<Device, T>> reference_;
@@ -78,15 +96,16 @@ class EngineOn : public Engine {
 
 const char* numerics_of(const DeviceChoice& device) { return device.cuda ? "cuda-bf16-1" : "cpu-f32-1"; }
 
-std::unique_ptr<Engine> make_engine(const Job& job, Cpu& cpu, TrainedModel& model, const MemoryPlan& plan, const std::optional<Adapter>& reference) {
+std::unique_ptr<Engine> make_engine(const Job& job, Cpu& cpu, TrainedModel& model, const MemoryPlan& plan, const std::optional<Adapter>& reference,
+                                    Communicator& ranks) {
 #ifdef CONCORD_CUDA
   if (job.device.cuda) {
     auto cuda = std::make_unique<Cuda>(job.device.index);
     Cuda& device = *cuda;
-    return std::make_unique<EngineOn<Cuda, Bf16, GpuModel>>(device, GpuModel(std::move(cuda), job.device.index, model), job, model, plan, reference);
+    return std::make_unique<EngineOn<Cuda, Bf16, GpuModel>>(device, GpuModel(std::move(cuda), job.device.index, model), job, model, plan, reference, ranks);
   }
 #endif
-  return std::make_unique<EngineOn<Cpu, float, CpuModel>>(cpu, CpuModel(cpu, model), job, model, plan, reference);
+  return std::make_unique<EngineOn<Cpu, float, CpuModel>>(cpu, CpuModel(cpu, model), job, model, plan, reference, ranks);
 }
 
 }  // namespace concord

@@ -17,7 +17,7 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // As StepRunner::run; with `learn` the gradients are those of these groups alone.
+  // As StepRunner::run; with `learn` the gradients are those of these groups alone, of all ranks' shares.
   virtual StepStats run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn, int64_t step) = 0;
   virtual double gradient_norm() = 0;
   // One step of the optimizer with the gradients times `grad_scale`.
@@ -38,6 +38,7 @@ const char* numerics_of(const DeviceChoice& device);
 
 // `reference` null: the base with the adapter off. A GPU takes what it needs of the model; the host's copy of a base that is not trained
 // is gone then. Throws std::bad_alloc.
-std::unique_ptr<Engine> make_engine(const Job& job, Cpu& cpu, TrainedModel& model, const MemoryPlan& plan, const std::optional<Adapter>& reference);
+std::unique_ptr<Engine> make_engine(const Job& job, Cpu& cpu, TrainedModel& model, const MemoryPlan& plan, const std::optional<Adapter>& reference,
+                                    Communicator& ranks = Communicator::alone());
 
 }  // namespace concord

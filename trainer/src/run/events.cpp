@@ -49,6 +49,7 @@ void end_torn_line(int fd) {
 
 EventLog::EventLog(const std::string& output_dir, EventSink sink)
     : path(join_path(output_dir, "events.jsonl")), stdout_open(sink == EventSink::stdout_and_file) {
+  if (sink == EventSink::none) return;
   make_dir(output_dir);
   lock_fd = lock_dir(output_dir);
   fd = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -69,6 +70,7 @@ EventLog::~EventLog() {
 }
 
 void EventLog::emit(std::string_view name, Json::Object fields) {
+  if (fd < 0) return;
   fields.insert(fields.begin(), {{"event", name}, {"time", unix_seconds()}});
   const std::string line = to_text(Json(std::move(fields))) + '\n';
   const int error = write_all(fd, line);
@@ -85,7 +87,7 @@ void EventLog::emit_error(Json::Object fields) {
 }
 
 void EventLog::sync() {
-  if (fsync(fd) != 0) throw_io_error(errno, "flush", path);
+  if (fd >= 0 && fsync(fd) != 0) throw_io_error(errno, "flush", path);
 }
 
 }  // namespace concord

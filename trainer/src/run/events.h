@@ -8,10 +8,11 @@
 
 namespace concord {
 
-enum class EventSink { stdout_and_file, file };
+enum class EventSink { stdout_and_file, file, none };
 
 // Holds output_dir's lock while it lives, so that two trainers never write into one folder (Failure(2) for the second).
 struct EventLog {
+  // `none` is of the ranks that say nothing: neither folder nor lock.
   explicit EventLog(const std::string& output_dir, EventSink sink = EventSink::stdout_and_file);  // makes the folder
   ~EventLog();
   EventLog(const EventLog&) = delete;

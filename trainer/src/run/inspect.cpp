@@ -78,7 +78,8 @@ int run_inspect(const std::string& model, const std::string& job_file) {
   const int64_t parameters = parameters_of(checkpoint.config);
   Json out = Json::Object{{"model", model}, {"architecture", architecture(checkpoint.config)}, {"parameters", parameters}};
   if (!job_file.empty()) {
-    const Job job = read_job(job_file);
+    Job job = read_job(job_file);
+    job.device = resolve_device(job.device);
     check_same_model(job, model);
     int64_t checkpoint_bytes = 0;
     for (const SafetensorsFile& file : checkpoint.files) checkpoint_bytes += static_cast<int64_t>(file.bytes.size);

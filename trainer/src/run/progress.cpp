@@ -16,9 +16,10 @@ Json identity(const Job& job, const RunExtent& extent) {
   Json all = job_json(job);
   auto& members = std::get<Json::Object>(all.value);
   std::erase_if(members, [&](const auto& member) {
-    if (member.first == "device") return !job.device.cuda;  // the CPU is what checkpoints without that word are of
+    if (member.first == "device") return true;
     return std::find(std::begin(may_change), std::end(may_change), member.first) != std::end(may_change);
   });
+  if (job.device.cuda) all.set("device", "cuda");  // whichever; the CPU is what checkpoints without that word are of
   all.set("total_steps", extent.total_steps);
   all.set("steps_per_epoch", extent.steps_per_epoch);
   all.set("train_file_sha256", extent.train_file_sha256);

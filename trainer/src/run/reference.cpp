@@ -3,11 +3,12 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <numeric>
 
 #include "error.h"
 #include "io/safetensors.h"
 #include "run/sha256.h"
-#include "run/signals.h"
+#include "run/shares.h"
 
 namespace concord {
 namespace {
@@ -137,22 +138,26 @@ ReferenceCache find_reference(const Dataset& data, const std::string& data_path,
   return cache;
 }
 
-void compute_reference(ReferenceCache& cache, const Dataset& data, const ReferenceScorer& scorer, int64_t micro_batch_tokens) {
+void compute_reference(ReferenceCache& cache, const Dataset& data, const ReferenceScorer& scorer, int64_t micro_batch_tokens, Communicator& ranks) {
   cache.logps.by_segment.assign(data.file->n_segments(), 0.0);
   cache.logps.mismatched.assign(data.groups.size(), 0.0);
   std::vector<const GroupView*> views, mismatched;
   std::vector<size_t> group_of;  // of each of the mismatched
-  for (size_t g = 0; g < data.groups.size(); g++) {
+  std::vector<int64_t> all(data.groups.size());
+  std::iota(all.begin(), all.end(), int64_t{0});
+  for (const int64_t g : share_of(data, all, ranks)) {
     views.push_back(&data.groups[g].view);
     if (data.groups[g].mismatched.completions.empty()) continue;
     mismatched.push_back(&data.groups[g].mismatched);
-    group_of.push_back(g);
+    group_of.push_back(static_cast<size_t>(g));
   }
   for_completions(views, scorer, micro_batch_tokens,
                   [&](size_t, int64_t segment, double sum) { cache.logps.by_segment[segment] = sum; });
   for_completions(mismatched, scorer, micro_batch_tokens,
                   [&](size_t view, int64_t, double sum) { cache.logps.mismatched[group_of[view]] += sum; });
-  if (pending_signal() != 0 || !all_finite(cache.logps)) return;
+  ranks.sum(std::span(cache.logps.by_segment));
+  ranks.sum(std::span(cache.logps.mismatched));
+  if (agreed_signal(ranks) != 0 || !ranks.first() || !all_finite(cache.logps)) return;
   try {
     write_cache(cache);
   } catch (const Failure& failure) {

@@ -25,8 +25,9 @@ ReferenceCache find_reference(const Dataset& data, const std::string& data_path,
 // Fills `logps` with the log-probabilities of a batch's rows under the reference.
 using ReferenceScorer = std::function<void(const PackedBatch& batch, std::vector<float>& logps)>;
 
-// Runs the reference over every group and writes the cache, whole or not at all, so that runs side by side may do so at once. A folder
+// Runs the reference over every group, each rank over its share, and rank 0 writes the cache, whole or not at all, so that runs side by side may do so at once. A folder
 // that cannot be written costs only the cache; said on stderr. Breaks off at a pending signal; then neither cache nor file is of use.
-void compute_reference(ReferenceCache& cache, const Dataset& data, const ReferenceScorer& scorer, int64_t micro_batch_tokens);
+void compute_reference(ReferenceCache& cache, const Dataset& data, const ReferenceScorer& scorer, int64_t micro_batch_tokens,
+                       Communicator& ranks = Communicator::alone());
 
 }  // namespace concord

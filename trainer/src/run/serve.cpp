@@ -111,7 +111,7 @@ int Server::run() {
   for (;;) {
     const bool works = !generator_.idle() && !channel_.congested();
     channel_.wait(!works);
-    if (pending_signal() != 0) return end("stopped", signal_exit_code());
+    if (pending_signal() != 0) return end("stopped", signal_exit_code(pending_signal()));
     if (channel_.out_closed()) return exit_done;
     while (!channel_.congested()) {
       const auto line = channel_.next_line();

@@ -25,9 +25,9 @@ void install_signal_handlers() {
 
 int pending_signal() { return pending; }
 
-int signal_exit_code() {
-  if (pending == SIGTERM) return exit_terminated;
-  if (pending == SIGINT) return exit_interrupted;
+int signal_exit_code(int signal) {
+  if (signal == SIGTERM) return exit_terminated;
+  if (signal == SIGINT) return exit_interrupted;
   return 0;
 }
 

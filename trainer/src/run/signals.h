@@ -3,8 +3,8 @@
 
 namespace concord {
 
-void install_signal_handlers();  // also ignores SIGPIPE
-int pending_signal();            // 0, SIGTERM or SIGINT
-int signal_exit_code();          // 143 or 130 for the pending signal, 0 without
+void install_signal_handlers();    // also ignores SIGPIPE
+int pending_signal();              // 0, SIGTERM or SIGINT
+int signal_exit_code(int signal);  // 143 or 130, 0 for none
 
 }  // namespace concord

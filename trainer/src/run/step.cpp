@@ -1,8 +1,10 @@
 #include "run/step.h"
 
 #include <algorithm>
+#include <array>
 
 #include "loss/sft.h"
+#include "run/shares.h"
 #include "run/signals.h"
 
 namespace concord {
@@ -38,15 +40,17 @@ StepStats StepRunner<Device, T>::run(const Dataset& data, std::span<const int64_
   using DropoutStep = typename Decoder<Device, T>::DropoutStep;
   if (learn) trainee_.decoder->set_dropout(DropoutStep{static_cast<uint64_t>(job_.seed), static_cast<uint64_t>(step)});
   const StepScale scale = step_scale(data, groups, reference, stats);
+  const std::span<const int64_t> share = share_of(data, groups, ranks_);
   std::vector<int64_t> sizes;
-  for (const int64_t g : groups) sizes.push_back(data.groups[g].view.tokens());
+  for (const int64_t g : share) sizes.push_back(data.groups[g].view.tokens());
   size_t begin = 0;
   for (const size_t end : micro_batch_ends(sizes, micro_batch_tokens_)) {
     if (pending_signal() != 0) break;
-    micro_batch(data, groups.subspan(begin, end - begin), reference, learn, scale, stats);
+    micro_batch(data, share.subspan(begin, end - begin), reference, learn, scale, stats);
     begin = end;
   }
   trainee_.decoder->set_dropout(std::nullopt);
+  stats.add_up(ranks_);
   return stats;
 }
 
@@ -54,7 +58,7 @@ template <class Device, class T>
 StepScale StepRunner<Device, T>::step_scale(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats) {
   if (job_.objective == Objective::dpo) {
     StepScale scale = preference_scale(data, groups, job_.loss);
-    if (job_.loss.type == LossType::kto) stats.kl = scale.kl = estimate_kl(data, groups, reference, stats);
+    if (job_.loss.type == LossType::kto) stats.kl = scale.kl = estimate_kl(data, share_of(data, groups, ranks_), reference, stats);
     return scale;
   }
   StepScale scale;
@@ -69,15 +73,15 @@ StepScale StepRunner<Device, T>::step_scale(const Dataset& data, std::span<const
 // KTO's z: the mean of log pi - log ref over the mismatched completions of the step's prompts, at least 0; no gradient runs
 // through it (TRL 1.13, trl/trainer/kto_trainer.py, KTOTrainer._compute_loss).
 template <class Device, class T>
-double StepRunner<Device, T>::estimate_kl(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats) {
+double StepRunner<Device, T>::estimate_kl(const Dataset& data, std::span<const int64_t> share, const ReferenceLogps& reference, StepStats& stats) {
   views_.clear();
-  double sum = 0;
-  int64_t completions = 0;
-  for (const int64_t g : groups) {
+  std::array<double, 2> sums = {};  // of the log-ratios, and how many there are
+  auto& [sum, completions] = sums;
+  for (const int64_t g : share) {
     const GroupView& view = data.groups[g].mismatched;
     if (view.completions.empty()) continue;
     views_.push_back(&view);
-    completions += static_cast<int64_t>(view.completions.size());
+    completions += static_cast<double>(view.completions.size());
     sum -= reference.mismatched[g];
   }
   for_micro_batches(views_, micro_batch_tokens_, [&](const PackedBatch& batch) {
@@ -87,7 +91,8 @@ double StepRunner<Device, T>::estimate_kl(const Dataset& data, std::span<const i
     for (const double logp : sequence_logps(batch, logps_)) sum += logp;
     stats.tokens += batch.n_tokens();
   });
-  return completions > 0 ? std::max(0.0, sum / static_cast<double>(completions)) : 0;
+  ranks_.sum(std::span(sums));
+  return completions > 0 ? std::max(0.0, sum / completions) : 0;
 }
 
 template <class Device, class T>

@@ -27,17 +27,18 @@ struct Trainee {
 template <class Device, class T>
 class StepRunner {
  public:
-  StepRunner(Trainee<Device, T> trainee, const Job& job, int64_t micro_batch_tokens)
-      : trainee_(trainee), job_(job), micro_batch_tokens_(micro_batch_tokens) {}
+  StepRunner(Trainee<Device, T> trainee, const Job& job, int64_t micro_batch_tokens, Communicator& ranks = Communicator::alone())
+      : trainee_(trainee), job_(job), micro_batch_tokens_(micro_batch_tokens), ranks_(ranks) {}
 
   // `groups` index data.groups. With `learn`, gradients of the mean loss over all these groups are added to the trainee's.
   // `step` is what dropout, which acts only where there is learning, is drawn anew for.
+  // Of several ranks each computes the gradients of its share; the numbers returned are those of all groups.
   // Breaks off at a pending signal; then its numbers are those of a part, and the caller throws them away.
   StepStats run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn, int64_t step = 0);
 
  private:
   StepScale step_scale(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats);
-  double estimate_kl(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, StepStats& stats);
+  double estimate_kl(const Dataset& data, std::span<const int64_t> share, const ReferenceLogps& reference, StepStats& stats);
   void micro_batch(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn,
                    const StepScale& scale, StepStats& stats);
   void sft(bool learn, const StepScale& scale, StepStats& stats);
@@ -49,6 +50,7 @@ class StepRunner {
   Trainee<Device, T> trainee_;
   const Job& job_;
   int64_t micro_batch_tokens_;
+  Communicator& ranks_;
   PackedBatch batch_;
   std::vector<const GroupView*> views_;
   std::vector<float> logps_, coef_;  // [rows]

@@ -1,5 +1,8 @@
 #include "run/step_stats.h"
 
+#include <span>
+#include <vector>
+
 #include "loss/logistic.h"
 #include "loss/reference_free.h"
 
@@ -33,6 +36,25 @@ void StepStats::add_pair(const PairLogps& pair, const LossOptions& options) {
   const double log_odds = odds_ratio(pair.chosen.mean(), pair.rejected.mean(), options.beta).log_odds;
   log_odds_ratio = log_odds_ratio.value_or(0) + log_sigmoid(log_odds);
   log_odds_chosen = log_odds_chosen.value_or(0) + log_odds;
+}
+
+void StepStats::add_up(Communicator& ranks) {
+  if (ranks.size() == 1) return;
+  double* const sums[] = {&loss, &rewards_chosen, &rewards_rejected, &accurate, &logps_chosen, &logps_rejected};
+  int64_t* const counts[] = {&tokens, &pairs, &chosen, &rejected};
+  std::optional<double>* const parts[] = {&nll_loss, &log_odds_ratio, &log_odds_chosen};  // absent where the share had no pair
+  std::vector<double> all;
+  for (const double* sum : sums) all.push_back(*sum);
+  for (const int64_t* count : counts) all.push_back(static_cast<double>(*count));
+  for (const auto* part : parts) all.insert(all.end(), {part->value_or(0), part->has_value() ? 1.0 : 0.0});
+  ranks.sum(std::span(all));
+  auto next = all.begin();
+  for (double* sum : sums) *sum = *next++;
+  for (int64_t* count : counts) *count = static_cast<int64_t>(*next++);
+  for (auto* part : parts) {
+    const double value = *next++;
+    if (*next++ > 0) *part = value;
+  }
 }
 
 void StepStats::append_dpo(Json::Object& fields, const std::string& prefix) const {

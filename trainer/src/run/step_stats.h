@@ -7,6 +7,7 @@
 
 #include "io/json.h"
 #include "loss/pair.h"
+#include "ranks/communicator.h"
 
 namespace concord {
 
@@ -25,6 +26,9 @@ struct StepStats {
   void add_chosen(const SequenceLogp& logp, const LossOptions& options);
   void add_rejected(const SequenceLogp& logp, const LossOptions& options);
   void add_pair(const PairLogps& pair, const LossOptions& options);
+
+  // Of all ranks, each of which has those of its share.
+  void add_up(Communicator& ranks);
 
   // Adds `<prefix>rewards/chosen` and so on, TRL's names, what there was of each.
   void append_dpo(Json::Object& fields, const std::string& prefix) const;

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "model/random.h"
 #include "optim/schedule.h"
+#include "run/agreement.h"
 #include "run/commands.h"
 #include "run/device.h"
 #include "run/engine.h"
@@ -17,6 +18,7 @@
 #include "run/progress.h"
 #include "run/reference.h"
 #include "run/sha256.h"
+#include "run/shares.h"
 #include "run/signals.h"
 
 namespace concord {
@@ -38,23 +40,10 @@ std::vector<int64_t> epoch_order(int64_t groups, const Job& job, int64_t epoch) 
   return order;
 }
 
-template <class T>
-void add_to_hash(Sha256& hash, const std::vector<T>& values) {
-  hash.update({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
-}
-
-void add_to_hash(Sha256& hash, const Nf4Matrix& matrix) {
-  add_to_hash(hash, matrix.codes);
-  add_to_hash(hash, matrix.scales);
-  add_to_hash(hash, matrix.scale_codes);
-  add_to_hash(hash, matrix.scale_scales);
-  add_to_hash(hash, std::vector<float>{matrix.scale_mean});
-}
-
 class Run {
  public:
-  explicit Run(const Job& job)
-      : job_(job), cpu_(thread_count()), model_(job), max_length_(resolve_max_length(job, model_.config)), train_(load(job.train_file)) {
+  Run(const Job& job, Communicator& ranks)
+      : job_(job), ranks_(ranks), cpu_(thread_count(ranks.local_size())), model_(job), max_length_(resolve_max_length(job, model_.config)), train_(load(job.train_file)) {
     if (!job.eval_file.empty()) eval_ = load(job.eval_file);
     if (!job.reference_adapter.empty()) reference_adapter_ = read_adapter(job.reference_adapter, model_.config);
     const auto groups = static_cast<int64_t>(train_.groups.size());
@@ -73,7 +62,8 @@ class Run {
     need.cuda = job.device.cuda;
     // In the plan, and not free any more.
     const int64_t held_bytes = job.device.cuda ? 0 : need.data_bytes + need.nf4_bytes + need.weights * static_cast<int64_t>(sizeof(float));
-    plan_ = plan_memory(job, model_.config, need, available_memory_bytes(job.device) + held_bytes);
+    const int64_t sharers = job.device.cuda ? 1 : ranks.local_size();
+    plan_ = plan_memory(job, model_.config, need, available_memory_bytes(job.device) / sharers + held_bytes);
   }
 
   int execute(EventSink sink);
@@ -85,18 +75,22 @@ class Run {
   int work(EventLog& events, const std::string& resume_from);
   void emit_start(EventLog& events, const std::string& resumed_from);
   void find_references();
+  void look_for_references();
   void compute_references();
   void resume(const std::string& checkpoint);
   bool eval_due() const;
   bool save_due() const { return job_.save_steps && last_checkpoint_ != now_.step && now_.step % *job_.save_steps == 0; }
   bool stop_early() const { return job_.early_stopping_patience && now_.evals_since_best >= *job_.early_stopping_patience; }
+  bool told_to_stop() { return (signal_ = agreed_signal(ranks_)) != 0; }
   void train_step(EventLog& events);
   void evaluate(EventLog& events);
   void checkpoint(EventLog& events);
   int stop(EventLog& events);
   int finish(EventLog& events);
+  void save_result(EventLog& events);
 
   Job job_;
+  Communicator& ranks_;
   Cpu cpu_;
   TrainedModel model_;
   int64_t max_length_;
@@ -112,6 +106,7 @@ class Run {
   Progress now_;
   std::vector<int64_t> order_;  // of epoch order_epoch_
   int64_t order_epoch_ = -1;
+  int signal_ = 0;  // that some rank got
   int64_t last_checkpoint_ = 0;  // a step; the first one needs no checkpoint
 };
 
@@ -136,14 +131,16 @@ std::string Run::checkpoint_to_resume() const {
 
 void Run::allocate() {
   model_.allocate_training_state(job_);
-  engine_ = make_engine(job_, cpu_, model_, plan_, reference_adapter_);
+  engine_ = make_engine(job_, cpu_, model_, plan_, reference_adapter_, ranks_);
 }
 
 int Run::execute(EventSink sink) {
-  const std::string resume_from = checkpoint_to_resume();
+  std::string resume_from = ranks_.first() ? checkpoint_to_resume() : "";
+  ranks_.broadcast(resume_from);
+  require_same_data(ranks_, job_, model_, extent_.train_file_sha256);
   find_references();  // by the weights as they lie on the host
   allocate();
-  EventLog events(job_.output_dir, sink);
+  EventLog events(job_.output_dir, ranks_.first() ? sink : EventSink::none);
   try {
     return work(events, resume_from);
   } catch (const Failure& failure) {
@@ -155,11 +152,11 @@ int Run::execute(EventSink sink) {
 int Run::work(EventLog& events, const std::string& resume_from) try {
   emit_start(events, resume_from);
   compute_references();  // before resuming: full finetuning's reference is the base it started from
-  if (!resume_from.empty() && pending_signal() == 0) resume(resume_from);
+  if (!told_to_stop() && !resume_from.empty()) resume(resume_from);
   while (true) {
     if (eval_due()) evaluate(events);
     if (save_due()) checkpoint(events);
-    if (pending_signal() != 0) return stop(events);
+    if (told_to_stop()) return stop(events);
     if (now_.step == extent_.total_steps || stop_early()) return finish(events);
     train_step(events);
   }
@@ -183,26 +180,26 @@ void Run::emit_start(EventLog& events, const std::string& resumed_from) {
     fields.emplace_back("reference", Json::Object{{"source", source}, {"cache", train_reference_.hit ? "hit" : "miss"}});
   }
   if (!resumed_from.empty()) fields.emplace_back("resumed_from", resumed_from);
+  if (ranks_.size() > 1) fields.emplace_back("ranks", ranks_.size());
   events.emit("start", std::move(fields));
 }
 
 void Run::find_references() {
   if (!job_.needs_reference()) return;
-  // The configuration as well: the same weights under another rope_theta are another model.
-  Sha256 base;
-  base.update(to_text(model_.config_json));
-  base.update({reinterpret_cast<const char*>(model_.weights.data()), model_.weights.size() * sizeof(float)});
-  for (const auto& layer : model_.nf4.layers)
-    for (const Nf4Linear& linear : layer.linears)
-      for (const Nf4Matrix& module : linear.modules) add_to_hash(base, module);
-  const std::string base_key = base.hex();
+  if (ranks_.first()) look_for_references();
+  share_reference(ranks_, train_reference_, train_);
+  if (eval_) share_reference(ranks_, eval_reference_, *eval_);
+  extent_.reference_key = train_reference_.key;
+}
+
+void Run::look_for_references() {
+  const std::string base = base_key(model_);
   std::optional<Lora<Cpu, float>> lora;
   if (reference_adapter_) lora = make_lora<Cpu, float>(cpu_, model_.config, *reference_adapter_, false);
   const auto find = [&](const Dataset& data, const std::string& path) {
-    return find_reference(data, path, numerics_of(job_.device), base_key, lora ? &*lora : nullptr);
+    return find_reference(data, path, numerics_of(job_.device), base, lora ? &*lora : nullptr);
   };
   train_reference_ = find(train_, job_.train_file);
-  extent_.reference_key = train_reference_.key;
   if (eval_) eval_reference_ = find(*eval_, job_.eval_file);
 }
 
@@ -210,17 +207,20 @@ void Run::compute_references() {
   if (!job_.needs_reference()) return;
   const ReferenceScorer scorer = [&](const PackedBatch& batch, std::vector<float>& logps) { engine_->score_reference(batch, logps); };
   if (!train_reference_.hit) {
-    std::fprintf(stderr, "computing reference log-probabilities of %lld groups\n", static_cast<long long>(train_.report.groups));
-    compute_reference(train_reference_, train_, scorer, plan_.micro_batch_tokens);
+    if (ranks_.first()) std::fprintf(stderr, "computing reference log-probabilities of %lld groups\n", static_cast<long long>(train_.report.groups));
+    compute_reference(train_reference_, train_, scorer, plan_.micro_batch_tokens, ranks_);
   }
-  if (eval_ && !eval_reference_.hit) compute_reference(eval_reference_, *eval_, scorer, plan_.micro_batch_tokens);
+  if (eval_ && !eval_reference_.hit) compute_reference(eval_reference_, *eval_, scorer, plan_.micro_batch_tokens, ranks_);
 }
 
 void Run::resume(const std::string& checkpoint) {
-  now_ = read_progress(model_.load_state(checkpoint), checkpoint, job_, extent_);
+  std::string values = ranks_.first() ? to_text(model_.load_state(checkpoint)) : "";
+  ranks_.broadcast(values);
+  now_ = read_progress(parse_json(values, checkpoint), checkpoint, job_, extent_);
+  share_state(ranks_, model_);
   engine_->take_over();
   last_checkpoint_ = now_.step;
-  std::fprintf(stderr, "resumed from %s at step %lld\n", checkpoint.c_str(), static_cast<long long>(now_.step));
+  if (ranks_.first()) std::fprintf(stderr, "resumed from %s at step %lld\n", checkpoint.c_str(), static_cast<long long>(now_.step));
 }
 
 bool Run::eval_due() const {
@@ -239,8 +239,9 @@ void Run::train_step(EventLog& events) {
   const int64_t last = std::min(first + job_.groups_per_step, static_cast<int64_t>(order_.size()));
 
   const StepStats stats = engine_->run(train_, std::span(order_).subspan(first, last - first), train_reference_.logps, true, now_.step);
-  if (pending_signal() != 0) return;  // perhaps cut short; done again when the run goes on
-  const double norm = engine_->gradient_norm();
+  if (told_to_stop()) return;  // perhaps cut short; done again when the run goes on
+  double norm = engine_->gradient_norm();
+  ranks_.broadcast(std::span(&norm, 1));
   if (!std::isfinite(stats.loss) || !std::isfinite(norm)) {
     non_finite("the " + std::string(std::isfinite(stats.loss) ? "gradient" : "loss") + " became non-finite at step " +
                std::to_string(now_.step + 1) + "; the last checkpoint is kept: lower learning_rate and resume or start anew");
@@ -260,7 +261,7 @@ void Run::train_step(EventLog& events) {
                          {"memory_bytes", engine_->memory_bytes()}};
   stats.append_dpo(fields, "");
   events.emit("step", std::move(fields));
-  std::fprintf(stderr, "step %lld/%lld loss %.4f %.0f tokens/s\n", static_cast<long long>(now_.step),
+  if (ranks_.first()) std::fprintf(stderr, "step %lld/%lld loss %.4f %.0f tokens/s\n", static_cast<long long>(now_.step),
                static_cast<long long>(extent_.total_steps), stats.loss, static_cast<double>(stats.tokens) / seconds);
 }
 
@@ -272,7 +273,7 @@ void Run::evaluate(EventLog& events) {
     return groups;
   }();
   const StepStats stats = engine_->run(*eval_, all, eval_reference_.logps, false, now_.step);
-  if (pending_signal() != 0) return;
+  if (told_to_stop()) return;
   if (!std::isfinite(stats.loss)) {
     non_finite("the evaluation loss became non-finite at step " + std::to_string(now_.step) + "; the last checkpoint is kept");
   }
@@ -297,11 +298,13 @@ void Run::evaluate(EventLog& events) {
 
 void Run::checkpoint(EventLog& events) {
   engine_->store();
+  require_same_parameters(ranks_, model_, now_.step);
+  last_checkpoint_ = now_.step;
+  if (!ranks_.first()) return;
   const std::string best = job_.load_best_model_at_end && now_.best_step > 0 ? "checkpoint-" + std::to_string(now_.best_step) : "";
   const std::string path = save_checkpoint(job_.output_dir, now_.step, job_.save_total_limit, best, [&](const std::string& dir) {
     model_.save_state(dir, progress_json(now_, job_, extent_));
   });
-  last_checkpoint_ = now_.step;
   events.emit("checkpoint", {{"step", now_.step}, {"path", path}});
   events.sync();
 }
@@ -310,11 +313,19 @@ int Run::stop(EventLog& events) {
   if (last_checkpoint_ != now_.step) checkpoint(events);
   events.emit("end", {{"status", "stopped"}, {"step", now_.step}, {"resumable", true}});
   events.sync();
-  return signal_exit_code();
+  ranks_.barrier();
+  return signal_exit_code(signal_);
 }
 
 int Run::finish(EventLog& events) {
   engine_->store();
+  require_same_parameters(ranks_, model_, now_.step);
+  if (ranks_.first()) save_result(events);
+  ranks_.barrier();
+  return exit_done;
+}
+
+void Run::save_result(EventLog& events) {
   if (job_.load_best_model_at_end && now_.best_step > 0 && now_.best_step != now_.step) {
     model_.load_parameters(join_path(job_.output_dir, "checkpoint-" + std::to_string(now_.best_step)));
   }
@@ -325,17 +336,36 @@ int Run::finish(EventLog& events) {
   fields.emplace_back(model_.lora ? "adapter" : "model", folder);
   events.emit("end", std::move(fields));
   events.sync();
-  return exit_done;
+}
+
+int train_with(Communicator& ranks, const Job& asked, EventSink sink) try {
+  Job job = asked;
+  job.device = resolve_device(job.device, ranks.local_rank(), ranks.local_size());
+  if (job.groups_per_step < ranks.size())
+    bad_input(job.file + ": groups_per_step is " + std::to_string(job.groups_per_step) + ", too few for " + std::to_string(ranks.size()) +
+              " ranks; start at most as many ranks as a step has groups");
+  require_same_job(ranks, job);
+  Run run(job, ranks);
+  return run.execute(sink);
+} catch (const std::bad_alloc&) {
+  refuse_to_fit(asked);
 }
 
 }  // namespace
 
-int run_train(const Job& job, EventSink sink) {
+int run_train(const Job& asked, EventSink sink) {
+  Communicator ranks(launch_from_environment(asked.output_dir));
   try {
-    Run run(job);
-    return run.execute(sink);
-  } catch (const std::bad_alloc&) {
-    refuse_to_fit(job);
+    return train_with(ranks, asked, sink);
+  } catch (const EndedByRank& ended) {
+    (void)ranks.fail(ended);
+    return ended.exit_code;
+  } catch (const Failure& failure) {
+    if (ranks.fail(failure)) return failure.exit_code;
+    throw;
+  } catch (const std::exception& error) {
+    if (ranks.fail(Failure(1, "internal", error.what()))) return 1;
+    throw;
   }
 }
 

@@ -1,4 +1,8 @@
-// Whole runs on a GPU beside runs on the CPU from the same bfloat16 weights: losses step by step; resuming; memory as planned.
+// Whole runs on a GPU beside runs on the CPU from the same bfloat16 weights: losses step by step; resuming; two ranks; memory as planned.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <filesystem>
 
 #include "run/commands.h"
@@ -32,28 +36,40 @@ struct Runs {
     groups = file.write(dir);
   }
 
-  Job job(const std::string& out, const std::string& device, const Json::Object& extra) const {
+  Json job_text(const std::string& out, const std::string& device, const Json::Object& extra) const {
     Json json = Json::Object{{"model_name_or_path", model}, {"train_file", groups}, {"output_dir", dir / out}, {"objective", "dpo"},
                              {"groups_per_step", 2}, {"learning_rate", 5e-3}, {"r", 4}, {"max_steps", 4}, {"device", device}};
     for (const auto& [key, value] : extra) {
       json.set(key, value);
       if (key == "finetuning_type") std::erase_if(std::get<Json::Object>(json.value), [](const auto& member) { return member.first == "r"; });
     }
-    return parse_job(json, "job.json");
+    return json;
+  }
+  Job job(const std::string& out, const std::string& device, const Json::Object& extra) const {
+    return parse_job(job_text(out, device, extra), "job.json");
   }
 
   std::vector<double> losses(const std::string& out, const std::string& device, const Json::Object& extra) const {
-    const Job j = job(out, device, extra);
-    CHECK_EQ(run_train(j, EventSink::file), 0);
-    std::vector<double> values;
+    CHECK_EQ(run_train(job(out, device, extra), EventSink::file), 0);
+    return losses_of(out);
+  }
+
+  std::vector<Json> events(const std::string& out) const {
+    std::vector<Json> all;
     const FileBytes file = read_file(dir / out + "/events.jsonl");
     std::string_view lines = file.text();
     while (!lines.empty()) {
       const size_t end = lines.find('\n');
-      const Json event = parse_json(lines.substr(0, end), "events");
+      all.push_back(parse_json(lines.substr(0, end), "events"));
       lines.remove_prefix(end + 1);
-      if (std::get<std::string>(event.find("event")->value) == "step") values.push_back(JsonAt{event.find("loss"), "events", "loss"}.number(-1e9, 1e9));
     }
+    return all;
+  }
+
+  std::vector<double> losses_of(const std::string& out) const {
+    std::vector<double> values;
+    for (const Json& event : events(out))
+      if (std::get<std::string>(event.find("event")->value) == "step") values.push_back(JsonAt{event.find("loss"), "events", "loss"}.number(-1e9, 1e9));
     return values;
   }
 
@@ -99,6 +115,50 @@ TEST("a run that goes on at a checkpoint ends with the bytes of one that was not
     const std::string file = name == "use_dora" ? "/adapter/adapter_model.safetensors" : "/model/model.safetensors";
     CHECK(bytes(runs.dir / name + file) == bytes(runs.dir / name + "-again" + file));
   }
+}
+
+TEST("a job that names no device takes the GPU, and says so first") {
+  const Runs runs;
+  CHECK_EQ(runs.losses("auto", "auto", {}).size(), size_t{4});
+  const Json start = runs.events("auto").front();
+  CHECK_EQ(std::get<std::string>(start.find("device")->find("type")->value), "cuda");
+  CHECK(std::get<std::string>(start.find("job")->find("device")->value).starts_with("cuda:"));
+}
+
+// The test after this one starts it, in a process of its own.
+TEST("one of two ranks") {
+  const char* job = std::getenv("CONCORD_TEST_JOB");
+  if (job) CHECK_EQ(run_train(read_job(job), EventSink::file), 0);
+}
+
+TEST("two ranks, each with a GPU, train what one does, and both times the same bytes") {
+  const Runs runs;
+  const Json::Object extra = {{"save_steps", 2}};
+  const std::vector<double> alone = runs.losses("one", "cuda", extra);
+  for (const std::string out : {"two", "again"}) {
+    const std::string job = runs.dir.write(out + ".json", to_text(runs.job_text(out, "cuda", extra)));
+    std::vector<pid_t> pids;
+    for (const char* rank : {"0", "1"}) {
+      pids.push_back(fork());
+      if (pids.back() != 0) continue;
+      setenv("RANK", rank, 1);
+      setenv("WORLD_SIZE", "2", 1);
+      setenv("CUDA_VISIBLE_DEVICES", "0", 1);
+      setenv("CONCORD_TEST_JOB", job.c_str(), 1);
+      if (!freopen("/dev/null", "w", stdout)) _exit(99);
+      execl("/proc/self/exe", "test", "one of two ranks", nullptr);
+      _exit(98);
+    }
+    for (const pid_t pid : pids) {
+      int status = 0;
+      waitpid(pid, &status, 0);
+      CHECK_EQ(status, 0);
+    }
+    const std::vector<double> together = runs.losses_of(out);
+    CHECK_EQ(together.size(), alone.size());
+    for (size_t i = 0; i < alone.size(); i++) CHECK_NEAR(together[i], alone[i], 0.01);
+  }
+  CHECK(bytes(runs.dir / "two/adapter/adapter_model.safetensors") == bytes(runs.dir / "again/adapter/adapter_model.safetensors"));
 }
 
 TEST("the plan of a GPU's memory holds the base in two bytes a weight") {
