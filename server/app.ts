@@ -16,6 +16,7 @@ import { log } from './net/log.ts';
 import { createMetrics } from './net/metrics.ts';
 import { createRouter } from './net/router.ts';
 import { api as guidelinesApi } from './guidelines.ts';
+import { api as membersApi } from './members.ts';
 import { api as normingApi } from './norming/index.ts';
 import { api as overviewApi } from './overview.ts';
 import { api as pairsApi } from './pairs/index.ts';
@@ -97,7 +98,7 @@ async function compose(
 
   const apis = [
     ...[authApi, intake.api, tasksApi, rooms.api, rankings.api, panels.api, normingApi],
-    ...[pairsApi, datasetsApi, runs.api, artifacts.api, overviewApi, guidelinesApi]
+    ...[pairsApi, datasetsApi, runs.api, artifacts.api, overviewApi, guidelinesApi, membersApi]
   ];
   return {
     config,

@@ -1,3 +1,5 @@
+import { SPECIALTIES_MAX, SPECIALTY_LENGTH_MAX } from '#wire/specialty.ts';
+
 /** Every limit of the server in one place, by room; each has a test that crosses it. */
 export const limits = {
   net: {
@@ -7,7 +9,10 @@ export const limits = {
   auth: {
     password_length_min: 10,
     bootstrap_token_length_min: 32,
-    invitation_hours: 14 * 24
+    invitation_hours: 14 * 24,
+    /** Of a member, and the characters of each. */
+    specialties_max: SPECIALTIES_MAX,
+    specialty_length_max: SPECIALTY_LENGTH_MAX
   },
   db: {
     /** Left free by imports: room for what people do meanwhile, and for PostgreSQL's own log. */

@@ -9,7 +9,7 @@ export const intoTasks: Sink = {
   async add(tx, projectId, importId, rows) {
     const given = rows.map(({ line, contentHash, task }) => ({
       ...{ projectId, importId, line, contentHash },
-      ...{ prompt: task.prompt, outputs: task.outputs, metadata: task.metadata }
+      ...{ prompt: task.prompt, outputs: task.outputs, specialty: task.specialty, metadata: task.metadata }
     }));
     const added = await addTasks(tx, projectId, given);
     await addImportedVotes(

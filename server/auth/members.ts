@@ -1,10 +1,10 @@
 import { and, asc, eq, gt, isNull, sql } from 'drizzle-orm';
 import type { z } from 'zod';
-import type { Member, NewMember, Role } from '#wire/project.ts';
+import type { ChangeMember, Member, NewMember, Role } from '#wire/project.ts';
 import { appendAudit } from '../audit/index.ts';
 import { newId, type Database, type Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
-import { Fault } from '../net/fault.ts';
+import { Fault, notFound } from '../net/fault.ts';
 import type { Actor } from './actor.ts';
 import { account, apiToken, invitation, member, project, user } from './tables.ts';
 import { newSecret, secretHash } from './token.ts';
@@ -50,6 +50,37 @@ export async function addMember(
   });
 }
 
+/**
+ * Changes what is given of a member; answers the specialties that they did not have before. A project keeps an owner: without one
+ * nobody could change anything in it.
+ */
+export async function changeMember(
+  tx: Queryable,
+  projectId: string,
+  userId: string,
+  given: ChangeMember
+): Promise<{ role: Role; specialties: string[]; gained: string[] }> {
+  // Two owners who demote each other at once come one after the other.
+  await tx.select({ id: project.id }).from(project).where(eq(project.id, projectId)).for('no key update');
+  const rows = await tx.select().from(member).where(eq(member.projectId, projectId));
+  const before = rows.find((row) => row.userId === userId);
+  if (!before) throw notFound('member');
+  const owners = rows.filter(({ role }) => role === 'owner').length;
+  if (before.role === 'owner' && owners === 1 && (given.role ?? 'owner') !== 'owner')
+    throw new Fault(
+      409,
+      'last_owner',
+      'This is the only owner of the project; make somebody else an owner first.'
+    );
+  const { role = before.role } = given;
+  const specialties = [...new Set(given.specialties ?? before.specialties)].sort();
+  await tx
+    .update(member)
+    .set({ role, specialties })
+    .where(and(eq(member.projectId, projectId), eq(member.userId, userId)));
+  return { role, specialties, gained: specialties.filter((one) => !before.specialties.includes(one)) };
+}
+
 export async function membersOf(db: Queryable, projectId: string): Promise<Member[]> {
   const rows = await db
     .select({
@@ -57,15 +88,16 @@ export async function membersOf(db: Queryable, projectId: string): Promise<Membe
       name: user.name,
       email: user.email,
       role: member.role,
+      specialties: member.specialties,
       createdAt: member.createdAt
     })
     .from(member)
     .innerJoin(user, eq(user.id, member.userId))
     .where(eq(member.projectId, projectId))
     .orderBy(asc(member.createdAt));
-  return rows.map(({ id, name, email, role, createdAt }) => ({
+  return rows.map(({ id, name, email, role, specialties, createdAt }) => ({
     user: { id, name, email },
-    role,
+    ...{ role, specialties },
     created_at: createdAt.toISOString()
   }));
 }

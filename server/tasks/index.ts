@@ -7,8 +7,8 @@ import { limits } from '../limits.ts';
 import { notFound } from '../net/fault.ts';
 import { json, type Call, type RoomApi, type Route } from '../net/route.ts';
 import { giveBack, skip, unskip } from './leases.ts';
-import { askerOf, leaseAlong, leaseNext } from './queue.ts';
 import { progress } from './progress.ts';
+import { askerOf, leaseAlong, leaseNext, oneAtATime, type Asker } from './queue.ts';
 import { listTasks, readTask, type Reader } from './read.ts';
 import { isInBrowser } from './shown.ts';
 import { task } from './tables.ts';
@@ -16,6 +16,7 @@ import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
 export { givePanel } from './panel.ts';
+export { passNoMore } from './places.ts';
 export { barTo, hasRanked, judgesIn, noteRanked, noteWithdrawn } from './leases.ts';
 export { countsOf, standingOf, type Standing } from './standing.ts';
 export { askerOf } from './queue.ts';
@@ -27,6 +28,16 @@ const readerOf = ({ actor, project }: Call): Reader => ({
   role: project.role,
   inBrowser: isInBrowser(actor)
 });
+
+/** Whoever asks is read as they are once it is their turn: what they may be handed may have changed while they waited. */
+const asAsker = <R>(
+  { services, project, actor }: Call,
+  ask: (tx: Queryable, asker: Asker) => Promise<R>
+): Promise<R> =>
+  services.db.transaction(async (tx) => {
+    await oneAtATime(tx, { projectId: project.id });
+    return ask(tx, await askerOf(tx, project.id, actor.id));
+  });
 
 const list: Route = {
   method: 'GET',
@@ -62,8 +73,7 @@ const next: Route = {
   async handle(call) {
     const { db } = call.services;
     const { after } = call.query;
-    const asker = await askerOf(db, call.project.id, call.actor.id);
-    const id = await db.transaction((tx) => leaseNext(tx, asker, after ? [after] : []));
+    const id = await asAsker(call, (tx, asker) => leaseNext(tx, asker, after ? [after] : []));
     if (!id) return new Response(null, { status: 204 });
     return json(200, await readTask(db, id, readerOf(call)));
   }
@@ -116,9 +126,8 @@ const takeAlong: Route = {
   async handle(call) {
     const { db } = call.services;
     const { count } = call.body as z.infer<typeof TakeAlong>;
-    const asker = await askerOf(db, call.project.id, call.actor.id);
     const until = new Date(Date.now() + limits.tasks.along_hours * 3_600_000).toISOString();
-    const ids = await db.transaction((tx) => leaseAlong(tx, asker, count));
+    const ids = await asAsker(call, (tx, asker) => leaseAlong(tx, asker, count));
     const items = await Promise.all(ids.map((id) => readTask(db, id, readerOf(call))));
     return json(200, { items, until });
   }

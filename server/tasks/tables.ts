@@ -51,6 +51,9 @@ export const task = pgTable(
     uniqueIndex('task_number').on(t.projectId, t.number),
     index('task_content').on(t.projectId, t.contentHash),
     index('task_status').on(t.projectId, t.status, t.number),
+    index('task_specialty')
+      .on(t.projectId, t.specialty, t.number)
+      .where(sql`${t.specialty} is not null`),
     index('task_judged')
       .on(t.projectId, t.number)
       .where(sql`${t.judged}`)
@@ -110,6 +113,9 @@ export const lease = pgTable(
     index('lease_mine')
       .on(t.projectId, t.userId, t.number)
       .where(sql`${t.version} = 0 and ${t.open}`),
+    index('lease_assigned')
+      .on(t.projectId, t.userId, t.number)
+      .where(sql`${t.assigned}`),
     index('lease_waiting')
       .on(t.projectId, t.number)
       .where(sql`${t.version} = 0 and ${t.open} and not ${t.assigned}`)

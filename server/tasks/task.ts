@@ -34,6 +34,8 @@ export interface NewTask {
   projectId: string;
   prompt: Message[];
   outputs: { text: string; source?: string | null }[];
+  /** As `specialtyOf` makes it. */
+  specialty?: string | null;
   metadata?: Record<string, unknown> | null;
   importId?: string | null;
   line?: number | null;
@@ -103,6 +105,7 @@ export async function addTasks(tx: Queryable, projectId: string, given: NewTask[
     prompt: one.prompt,
     prompt_hash: promptHashOf(one.prompt),
     content_hash: one.contentHash ?? contentHashOf(one),
+    specialty: one.specialty ?? null,
     metadata: one.metadata ?? null,
     import_id: one.importId ?? null,
     line: one.line ?? null
@@ -115,16 +118,20 @@ export async function addTasks(tx: Queryable, projectId: string, given: NewTask[
   );
   // One parameter for all rows: a parameter per cell is three times slower, and PostgreSQL takes 65,535 of them.
   await tx.execute(sql`insert into task
-      (id, project_id, number, prompt, prompt_hash, content_hash, metadata, status, import_id, line)
-    select id, ${projectId}, number, prompt, prompt_hash, content_hash, metadata, 'open', import_id, line
+      (id, project_id, number, prompt, prompt_hash, content_hash, specialty, metadata, status, import_id, line)
+    select id, ${projectId}, number, prompt, prompt_hash, content_hash, specialty, metadata, 'open', import_id, line
     from json_to_recordset(${JSON.stringify(tasks)}::json) as r(id text, number int, prompt jsonb,
-      prompt_hash text, content_hash text, metadata jsonb, import_id text, line int)`);
+      prompt_hash text, content_hash text, specialty text, metadata jsonb, import_id text, line int)`);
   await tx.execute(sql`insert into output (id, task_id, position, text, source)
     select id, task_id, position, text, source from json_to_recordset(${JSON.stringify(outputs.flat())}::json)
       as r(id text, task_id text, position int, text text, source text)`);
+  // In order, as everybody locks these rows.
+  const specialties = sql.param(tasks.map(({ specialty }) => specialty ?? ''));
   await tx.execute(sql`
-    insert into task_tally as y (project_id, total, wanted)
-    select id, ${tasks.length}::int, ${tasks.length}::int * overlap from project where id = ${projectId}
+    insert into task_tally as y (project_id, specialty, total, wanted)
+    select p.id, of.specialty, count(*), count(*) * p.overlap
+    from project p, unnest(${specialties}::text[]) of(specialty) where p.id = ${projectId}
+    group by p.id, of.specialty order by of.specialty
     on conflict (project_id, specialty, assigned) do update
       set total = y.total + excluded.total, wanted = y.wanted + excluded.wanted`);
   return tasks.map(({ id, number }, i) => ({ id, number, outputIds: outputs[i]!.map((row) => row.id) }));

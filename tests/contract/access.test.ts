@@ -62,6 +62,7 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
     may: ['owner'],
     calls: {
       'PATCH /projects/{project}': { ok: 200, body: { name: 'Chest films' } },
+      'PATCH /projects/{project}/members/{user}': { ok: 200, body: { specialties: ['thorax'] } },
       'POST /projects/{project}/members': {
         ok: 201,
         body: () => ({ email: `${fresh()}@example.org`, name: 'New', role: 'viewer' })
@@ -206,7 +207,7 @@ beforeAll(async () => {
     ...{ project, dataset, import: imports.items[0].id, run: run.body.id, adapter: adapter!, model: t.model },
     ...{ task: items[0].id, output: items[0].outputs[0].id, file: 'adapter_config.json' },
     ...{ previewfile: preview.files[0].name, token: 'token_of_another', secret: 'of-no-invitation' },
-    norming
+    ...{ norming, user: ids.get('reviewer')! }
   };
 });
 afterAll(() => t?.close());

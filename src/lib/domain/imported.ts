@@ -11,6 +11,8 @@ export interface ImportedTask {
   prompt: Message[];
   outputs: { text: string; source: string | null }[];
   votes: ImportedVote[];
+  /** Whose members it is for; null: everybody's. */
+  specialty: string | null;
   metadata: Record<string, unknown> | null;
 }
 

@@ -4,7 +4,7 @@ import { RowFault, type ImportedTask, type ImportedVote } from './imported.ts';
 type Row = Record<string, unknown>;
 
 /** A flat row by a person's mapping: `{column}` in the prompt, columns of outputs, columns of votes. */
-export function mapRow(row: Row, mapping: Mapping): ImportedTask {
+export function mapRow(row: Row, mapping: Mapping): Omit<ImportedTask, 'specialty'> {
   const used = new Set([...mapping.outputs, ...(mapping.votes ?? []).map(({ column }) => column)]);
   const prompt = mapping.prompt
     .replace(/\{([^{}]+)\}/g, (_, column: string) => {

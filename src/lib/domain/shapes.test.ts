@@ -51,6 +51,19 @@ test('a preference is a ranking by the source that it names; other keys are meta
   expect(readRow(row, null).metadata).toEqual({ rater: 'Dr. A', topic: 'x' });
 });
 
+test('a key or a column `specialty` says whose members the task is for', () => {
+  const row = { prompt: 'p', chosen: 'c', rejected: 'r', specialty: '  Thorax  CT ', topic: 'x' };
+  expect(readRow(row, null)).toMatchObject({ specialty: 'thorax ct', metadata: { topic: 'x' } });
+  expect(readRow({ prompt: 'p', specialty: '' }, null)).toMatchObject({ specialty: null, metadata: null });
+  const columns = { prompt: '{ask}', outputs: ['one'] };
+  expect(readRow({ ask: 'p', one: 'a', specialty: 'Neuro' }, columns).specialty).toBe('neuro');
+  // A column that the mapping uses is the mapping's.
+  const inPrompt = { ...columns, prompt: '{ask} {specialty}' };
+  expect(readRow({ ask: 'p', one: 'a', specialty: 'Neuro' }, inPrompt).specialty).toBeNull();
+  for (const specialty of [' ', 7, ['thorax'], 'x'.repeat(61), 'a\u0007b'])
+    expect(codeOf({ ...row, specialty })).toBe('bad_specialty');
+});
+
 test('the chosen one does not always stand first', () => {
   const firsts = Array.from({ length: 40 }, (_, i) => {
     const { votes } = readRow({ prompt: 'p', chosen: `c${i}`, rejected: `r${i}` }, null);
@@ -145,6 +158,7 @@ test('a mapping makes prompt, outputs and votes of columns, numbers included', (
       { text: 'b', source: 'two' }
     ],
     votes: [{ rater: 'ann', tiers: [[0], [1]] }],
+    specialty: null,
     metadata: { id: 7 }
   });
   expect(readRow({ ...row, vote: '' }, mapping).votes).toEqual([]);

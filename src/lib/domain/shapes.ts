@@ -1,4 +1,5 @@
 import type { Mapping } from '#wire/import.ts';
+import { SPECIALTY_LENGTH_MAX, specialtyOf } from '#wire/specialty.ts';
 import { canonicalJson } from './canonical.ts';
 import { readCompletion, readTarget, readMessages, readPrompt, splitImplicit } from './dialogue.ts';
 import { RowFault, type ImportedTask, type ImportedVote } from './imported.ts';
@@ -6,13 +7,15 @@ import { mapRow } from './mapping.ts';
 import { byText, placeOf } from './order.ts';
 
 type Row = Record<string, unknown>;
+/** What the keys of a shape say; keys that are no shape's come after. */
+type ReadTask = Omit<ImportedTask, 'metadata' | 'specialty'>;
 
 /** A shape is known by its keys; `consumed` are those that become the task, all others are its metadata. */
 interface Shape {
   name: string;
   needs: string[];
   consumed: string[];
-  read(row: Row): Omit<ImportedTask, 'metadata'>;
+  read(row: Row): ReadTask;
 }
 
 /** In order: the first whose keys a row has. More keys stand before fewer. */
@@ -108,7 +111,12 @@ export function readRow(value: unknown, mapping: Mapping | null): ImportedTask {
       'The row is not an object with keys; write it like {"prompt": ..., ...}.'
     );
   const row = value as Row;
-  const task = mapping ? mapRow(row, mapping) : readByShape(row);
+  const { metadata, ...read } = mapping ? mapRow(row, mapping) : readByShape(row);
+  const { specialty, ...rest } = metadata ?? {};
+  const task = {
+    ...{ ...read, specialty: readSpecialty(specialty) },
+    metadata: Object.keys(rest).length ? rest : null
+  };
   checkVotes(task);
   if (!storable(task))
     throw new RowFault(
@@ -116,6 +124,16 @@ export function readRow(value: unknown, mapping: Mapping | null): ImportedTask {
       'The row holds a NUL character or half of a surrogate pair; remove it.'
     );
   return task;
+}
+
+function readSpecialty(value: unknown): string | null {
+  if (value === undefined || value === null || value === '') return null;
+  const specialty = typeof value === 'string' ? specialtyOf(value) : '';
+  if (specialty && specialty.length <= SPECIALTY_LENGTH_MAX && !/\p{Cc}/u.test(specialty)) return specialty;
+  throw new RowFault(
+    'bad_specialty',
+    `specialty must be text of 1 to ${SPECIALTY_LENGTH_MAX} characters; leave it out where the task is for everybody.`
+  );
 }
 
 /** Databases keep neither NUL nor lone surrogates in text. */
@@ -126,7 +144,7 @@ function storable(value: unknown): boolean {
   return Object.entries(value).every(([key, item]) => storable(key) && storable(item));
 }
 
-function readByShape(row: Row): ImportedTask {
+function readByShape(row: Row): ReadTask & Pick<ImportedTask, 'metadata'> {
   const given = new Set(Object.keys(row).filter((key) => row[key] !== null && row[key] !== undefined));
   const lack = lacking(given);
   if (lack)
@@ -164,7 +182,7 @@ function raterOf(row: Row): string {
   return 'import';
 }
 
-function preference(row: Row, prompt: ImportedTask['prompt']): Omit<ImportedTask, 'metadata'> {
+function preference(row: Row, prompt: ImportedTask['prompt']): ReadTask {
   const system =
     typeof row.system === 'string' && row.system && prompt[0]?.role !== 'system' ? row.system : null;
   const chosen = readCompletion(row.chosen, 'chosen');
@@ -180,11 +198,11 @@ function preference(row: Row, prompt: ImportedTask['prompt']): Omit<ImportedTask
   };
 }
 
-function single(prompt: ImportedTask['prompt'], text: string): Omit<ImportedTask, 'metadata'> {
+function single(prompt: ImportedTask['prompt'], text: string): ReadTask {
   return { prompt, outputs: [{ text, source: null }], votes: [] };
 }
 
-function readOutputs(row: Row): Omit<ImportedTask, 'metadata'> {
+function readOutputs(row: Row): ReadTask {
   if (!Array.isArray(row.outputs)) throw new RowFault('bad_outputs', 'outputs is not a list.');
   const outputs = row.outputs.map((one: unknown, i) => {
     const given = (typeof one === 'string' ? { text: one } : (one ?? {})) as Row;
@@ -208,7 +226,7 @@ function readTiers(value: unknown): number[][] {
   return value as number[][];
 }
 
-function readDialogue(row: Row): Omit<ImportedTask, 'metadata'> {
+function readDialogue(row: Row): ReadTask {
   const messages = readMessages(row.messages, 'messages');
   const last = messages.at(-1)!;
   if (last.role !== 'assistant' || messages.length < 2)
@@ -239,7 +257,7 @@ function instructionOf(row: Row): ImportedTask['prompt'] {
 
 const OUTPUTS_MAX = 26;
 
-function checkVotes({ outputs, votes }: ImportedTask): void {
+function checkVotes({ outputs, votes }: ReadTask): void {
   if (outputs.length > OUTPUTS_MAX)
     throw new RowFault(
       'too_many_outputs',

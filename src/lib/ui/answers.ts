@@ -19,6 +19,7 @@ const answers: [method: string, path: RegExp, schema: z.ZodType][] = [
   ['GET', /^\/projects\/[^/]+\/overview$/, Overview],
   ['POST', /^\/projects$/, Project],
   ['GET', /^\/projects\/[^/]+\/members$/, listOf(Member)],
+  ['PATCH', /^\/projects\/[^/]+\/members\/[^/]+$/, Member],
   ['POST', /^\/projects\/[^/]+\/invitations$/, InvitationCreated],
   ['GET', /^\/projects\/[^/]+\/tasks$/, listOf(Task)],
   ['GET', /^\/tasks\/[^/]+$/, Task],

@@ -17,6 +17,9 @@ const may: Record<Role, () => string> = {
   viewer: m.work_members_can_viewer
 };
 
+/** As a person chooses one of them: most are reviewers. */
+export const roles: Role[] = ['reviewer', 'adjudicator', 'engineer', 'viewer', 'owner'];
+
 /** What a role may do, in a sentence. */
 export function roleMay(role: Role): string {
   return may[role]();

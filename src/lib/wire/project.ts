@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { SPAN_CATEGORIES } from './categories.ts';
+import { SPECIALTIES_MAX, SPECIALTY_LENGTH_MAX, specialtyOf } from './specialty.ts';
 
 export const Role = z.enum(['owner', 'engineer', 'adjudicator', 'reviewer', 'viewer']);
 export type Role = z.infer<typeof Role>;
@@ -72,12 +73,29 @@ export const MemberCreated = z.object({
   token: z.string().nullable(),
   invitation: z.string().nullable()
 });
+
+/** A kind of tasks, in the project's own word. */
+export const Specialty = z
+  .string()
+  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'a character of it cannot be kept')
+  .overwrite(specialtyOf)
+  .min(1)
+  .max(SPECIALTY_LENGTH_MAX);
+
 export const Member = z.object({
   user: z.object({ id: z.string(), name: z.string(), email: z.string() }),
   role: Role,
+  /** Tasks that name a specialty are handed to members who have it. */
+  specialties: z.array(z.string()),
   created_at: z.string()
 });
 export type Member = z.infer<typeof Member>;
+
+export const ChangeMember = z.strictObject({
+  role: Role.optional(),
+  specialties: z.array(Specialty).max(SPECIALTIES_MAX).optional()
+});
+export type ChangeMember = z.infer<typeof ChangeMember>;
 
 export const NewInvitation = z.strictObject({ email: z.email().max(254), role: Role });
 export const InvitationCreated = z.object({ id: z.string(), link: z.string(), expires_at: z.string() });

@@ -3,6 +3,7 @@ import type { List } from '$lib/wire/list';
 import type { Member } from '$lib/wire/project';
 import type { PageLoad } from './$types';
 
-export const load: PageLoad = async ({ fetch, params }) => ({
-  members: (await read<List<Member>>(fetch, `/projects/${params.p}/members`)).items
-});
+export const load: PageLoad = async ({ fetch, params, depends }) => {
+  depends('concord:members');
+  return { members: (await read<List<Member>>(fetch, `/projects/${params.p}/members`)).items };
+};

@@ -1,0 +1,2 @@
+CREATE INDEX "lease_assigned" ON "lease" USING btree ("project_id","user_id","number") WHERE "lease"."assigned";--> statement-breakpoint
+CREATE INDEX "task_specialty" ON "task" USING btree ("project_id","specialty","number") WHERE "task"."specialty" is not null;
