@@ -108,6 +108,27 @@ TEST("what one rank fails of, the others fail of, named by the first") {
   CHECK(said == (std::multiset<std::string>{"", "", "rank 2: no room"}));
 }
 
+TEST("a rank that computes notices one that failed or is gone, and takes no word meant for later for either") {
+  for (const bool says_why : {true, false}) {
+    std::atomic<int> noticed = 0;
+    with_ranks(3, [&](Communicator& ranks) {
+      if (ranks.rank() == 2) {
+        if (says_why) (void)ranks.fail(Failure(exit_disk_full, "disk_full", "no room"));
+        return;
+      }
+      double one = 1;
+      try {
+        if (ranks.rank() == 1) return ranks.sum(std::span(&one, 1));  // ahead of rank 0
+        while (true) ranks.require_all();
+      } catch (const Failure& failure) {
+        if (ranks.first()) noticed = failure.exit_code;
+        (void)ranks.fail(failure);
+      }
+    });
+    CHECK_EQ(noticed, static_cast<int>(says_why ? exit_disk_full : exit_rank_lost));
+  }
+}
+
 TEST("groups are divided in order, none left out, by tokens") {
   const std::vector<int32_t> ids(100);
   const Dataset data = groups_of(ids, {10, 10, 10, 10, 100, 1, 1, 1});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "io/json.h"
@@ -213,6 +214,16 @@ std::vector<std::string> Communicator::gather(const std::string& text) {
 void Communicator::barrier() {
   double nothing = 0;
   sum(std::span(&nothing, 1));
+}
+
+void Communicator::require_all() {
+  for (size_t r = 0; r < peers_.size(); r++) {
+    if (!peers_[r].open()) continue;
+    Header header;
+    const std::optional<size_t> there = peers_[r].peek(&header, sizeof header);
+    if (!there) lost(static_cast<int>(r));
+    if (*there == sizeof header && header.kind == Kind::failure) begin_receiving(static_cast<int>(r));
+  }
 }
 
 bool Communicator::fail(const Failure& failure) noexcept try {

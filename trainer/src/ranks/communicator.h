@@ -46,6 +46,8 @@ class Communicator {
   }
   std::vector<std::string> gather(const std::string& text);  // by rank, at rank 0; elsewhere empty
   void barrier();
+  // Throws what the other ranks have failed of, or that one is gone, without waiting for a word of them.
+  void require_all();
 
   // The others end with this failure. True where rank 0 has taken it and says it, so that this rank need not.
   bool fail(const Failure& failure) noexcept;

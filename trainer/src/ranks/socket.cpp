@@ -72,6 +72,13 @@ bool Socket::receive(void* data, size_t bytes) const {
   return true;
 }
 
+std::optional<size_t> Socket::peek(void* data, size_t bytes) const {
+  const ssize_t n = recv(fd_, data, bytes, MSG_PEEK | MSG_DONTWAIT);
+  if (n > 0) return static_cast<size_t>(n);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+  return std::nullopt;
+}
+
 void Socket::give_up_after(int seconds) const {
   const timeval time{seconds, 0};
   setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -25,6 +26,8 @@ class Socket {
   // All of it, or false: the other end is gone.
   bool send(const void* data, size_t bytes) const;
   bool receive(void* data, size_t bytes) const;
+  // How much has come of what is next, left where it is; nothing where the other end is gone.
+  std::optional<size_t> peek(void* data, size_t bytes) const;
   void give_up_after(int seconds) const;  // receiving and sending; 0: never
   // Nothing more will be sent; what comes is thrown away until the other end closes or `seconds` are over.
   void finish(int seconds) const;

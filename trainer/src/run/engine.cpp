@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "run/gpu_model.h"
+#include "run/gradient_sums.h"
 
 namespace concord {
 namespace {
@@ -41,6 +42,7 @@ class EngineOn : public Engine {
         model_(std::move(model)),
         trained_(trained),
         ranks_(ranks),
+        sums_(device, ranks),
         decoder_(device, trained.config, model_.base(), plan.decoder),
         runner_({&decoder_, model_.lora(), model_.weight_grads()}, job, plan.micro_batch_tokens, ranks) {
     if (!reference) return;
@@ -51,7 +53,7 @@ class EngineOn : public Engine {
   StepStats run(const Dataset& data, std::span<const int64_t> groups, const ReferenceLogps& reference, bool learn, int64_t step) override {
     if (learn) ops::fill<float>(device_, 0, Mat<float>(model_.grads(), 1, trained_.trainable()));
     const StepStats stats = runner_.run(data, groups, reference, learn, step);
-    if (learn) add_up_gradients();
+    if (learn) sums_.add_up(model_.grads(), trained_.grads());
     return stats;
   }
   double gradient_norm() override { return global_norm<Device, float>(device_, model_.grads(), trained_.trainable()); }
@@ -66,27 +68,19 @@ class EngineOn : public Engine {
   }
   void store() override { model_.store(); }
   void take_over() override { model_.take_over(); }
-  Json description() const override { return model_.description(); }
+  Json description() const override {
+    Json described = model_.description();
+    if (ranks_.size() > 1) described.set("gradients_by", sums_.by());
+    return described;
+  }
   int64_t memory_bytes() const override { return model_.memory_bytes(); }
 
  private:
-  // Those of a GPU by way of the host's room for them.
-  void add_up_gradients() {
-    if (ranks_.size() == 1) return;
-    if constexpr (Device::has_host_memory) {
-      ranks_.sum(std::span(model_.grads(), static_cast<size_t>(trained_.trainable())));
-    } else {
-      std::vector<float>& host = trained_.grads();
-      device_.fetch(model_.grads(), host.data(), trained_.trainable());
-      ranks_.sum(std::span(host));
-      device_.write(std::span<const float>(host), model_.grads());
-    }
-  }
-
   Device& device_;
   Model model_;
   TrainedModel& trained_;
   Communicator& ranks_;
+  GradientSums<Device> sums_;
   Decoder<Device, T> decoder_;
   StepRunner<Device, T> runner_;
   std::optional<Lora<Device, T>> reference_;

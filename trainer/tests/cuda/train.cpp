@@ -135,7 +135,11 @@ TEST("two ranks, each with a GPU, train what one does, and both times the same b
   const Runs runs;
   const Json::Object extra = {{"save_steps", 2}};
   const std::vector<double> alone = runs.losses("one", "cuda", extra);
-  for (const std::string out : {"two", "again"}) {
+  std::vector<std::pair<std::string, const char*>> ways = {{"two", "none"}, {"again", "none"}};  // and the library that adds up
+#ifdef CONCORD_EMULATED_NCCL
+  ways.emplace_back("by-nccl", CONCORD_EMULATED_NCCL);
+#endif
+  for (const auto& [out, nccl] : ways) {
     const std::string job = runs.dir.write(out + ".json", to_text(runs.job_text(out, "cuda", extra)));
     std::vector<pid_t> pids;
     for (const char* rank : {"0", "1"}) {
@@ -144,6 +148,7 @@ TEST("two ranks, each with a GPU, train what one does, and both times the same b
       setenv("RANK", rank, 1);
       setenv("WORLD_SIZE", "2", 1);
       setenv("CUDA_VISIBLE_DEVICES", "0", 1);
+      setenv("CONCORD_NCCL_LIBRARY", nccl, 1);
       setenv("CONCORD_TEST_JOB", job.c_str(), 1);
       if (!freopen("/dev/null", "w", stdout)) _exit(99);
       execl("/proc/self/exe", "test", "one of two ranks", nullptr);
@@ -156,9 +161,11 @@ TEST("two ranks, each with a GPU, train what one does, and both times the same b
     }
     const std::vector<double> together = runs.losses_of(out);
     CHECK_EQ(together.size(), alone.size());
+    CHECK_EQ(std::get<std::string>(runs.events(out).front().find("device")->find("gradients_by")->value), out == "by-nccl" ? "nccl" : "tcp");
     for (size_t i = 0; i < alone.size(); i++) CHECK_NEAR(together[i], alone[i], 0.01);
   }
-  CHECK(bytes(runs.dir / "two/adapter/adapter_model.safetensors") == bytes(runs.dir / "again/adapter/adapter_model.safetensors"));
+  for (const auto& [out, nccl] : ways)
+    CHECK(bytes(runs.dir / "two/adapter/adapter_model.safetensors") == bytes(runs.dir / out + "/adapter/adapter_model.safetensors"));
 }
 
 TEST("the plan of a GPU's memory holds the base in two bytes a weight") {
