@@ -1,5 +1,5 @@
 // A project of a million tasks: the next task, lists, filters, search and progress through the whole server on a fresh embedded
-// PostgreSQL, and two hundred people who ask for their next task at once.
+// PostgreSQL, and two hundred people who ask for their next task at once; then the same with the most uncertain first.
 //   node bench/queue.ts [tasks]
 import setup from '../server/db/testing-cluster.ts';
 import { connect } from '../server/db/connect.ts';
@@ -44,25 +44,76 @@ for (const [name, query] of lists)
 await measure('progress, of a reviewer', () => call('GET', `${root}/overview`, ada.token), 10);
 await measure('progress, of an owner', () => call('GET', `${root}/overview`, owner), 10);
 
-const started = performance.now();
-const waits: number[] = [];
-const given = await Promise.all(
-  people.map(async ({ token }) => {
-    const task = await call('POST', `${tasks}/next?after=none`, token);
-    waits.push(performance.now() - started);
-    return task.id as string;
-  })
+await allAtOnce();
+
+await t.call('PATCH', root, { body: { review: { order: 'uncertainty' } } });
+const valuing = performance.now();
+await measure(
+  'next task and its judgement, while all are valued',
+  async (n) => judge(people[n]!.token),
+  times
 );
-const holders = new Map<string, number>();
-for (const id of given) holders.set(id, (holders.get(id) ?? 0) + 1);
-say(`${PEOPLE} people at once`, waits);
-console.log(`Most people with one task of overlap 2: ${Math.max(...holders.values())}.`);
+await valued();
+console.log(
+  `All open tasks valued ${((performance.now() - valuing) / 1_000).toFixed(0)} s after the change.`
+);
+await db.$client.query('update lease set expires_at = now() where version = 0');
+await db.$client.query('vacuum analyze task_uncertainty');
+await measure(
+  'by uncertainty, each for another person',
+  (n) => call('POST', `${tasks}/next`, people[n + 1]!.token),
+  times
+);
+await measure('by uncertainty, the next and its judgement', (n) => judge(people[n + 1]!.token), times);
+await measure(
+  'by uncertainty, half the queue behind her',
+  () => call('POST', `${tasks}/next?after=none`, ada.token),
+  times
+);
+await measure(
+  'by uncertainty, progress of a reviewer',
+  () => call('GET', `${root}/overview`, people[1]!.token),
+  10
+);
+await allAtOnce();
 await db.$client.end();
 await t.close();
 await stopCluster();
 
-async function call(method: string, path: string, token: string): Promise<any> {
-  const { status, body } = await t.call(method, path, { token });
+async function allAtOnce(): Promise<void> {
+  const started = performance.now();
+  const waits: number[] = [];
+  const given = await Promise.all(
+    people.map(async ({ token }) => {
+      const task = await call('POST', `${tasks}/next?after=none`, token);
+      waits.push(performance.now() - started);
+      return task.id as string;
+    })
+  );
+  const holders = new Map<string, number>();
+  for (const id of given) holders.set(id, (holders.get(id) ?? 0) + 1);
+  say(`${PEOPLE} people at once`, waits);
+  console.log(`Most people with one task of overlap 2: ${Math.max(...holders.values())}.`);
+}
+
+async function judge(token: string): Promise<void> {
+  const task = await call('POST', `${tasks}/next`, token);
+  await call('PUT', `/api/v1/tasks/${task.id}/ranking`, token, { tiers: [[task.outputs[0].id]] });
+}
+
+/** Once every task has its value by the fit of its sources. */
+async function valued(): Promise<void> {
+  for (;;) {
+    const { rows } = await db.$client.query('select scored_to from strength_fit where project_id = $1', [
+      project
+    ]);
+    if (rows[0]?.scored_to === count) return;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+async function call(method: string, path: string, token: string, sent?: unknown): Promise<any> {
+  const { status, body } = await t.call(method, path, { token, body: sent });
   if (status >= 300) throw new Error(`${method} ${path}: ${JSON.stringify(body)}`);
   return body;
 }
@@ -97,9 +148,9 @@ async function fill(): Promise<void> {
     [project, count]
   );
   await sql(
-    `insert into output (id, task_id, position, text)
+    `insert into output (id, task_id, position, text, source)
      select 'output_' || n || '_' || at, 'task_' || n, at,
-       'The lung is clear on the left side in case ' || n || ', as ' || md5(n::text || at) || ' says.'
+       'The lung is clear on the left side in case ' || n || ', as ' || md5(n::text || at) || ' says.', 'model-' || (n + at) % 3
      from generate_series(1, $1::int) n, generate_series(0, 1) at`,
     [count]
   );

@@ -20,6 +20,7 @@ import { api as membersApi } from './members.ts';
 import { api as normingApi } from './norming/index.ts';
 import { api as overviewApi } from './overview.ts';
 import { api as pairsApi } from './pairs/index.ts';
+import { keepPriority } from './priority/index.ts';
 import { createPanels } from './panels/index.ts';
 import { createRankings } from './rankings/index.ts';
 import { createRooms } from './rooms/index.ts';
@@ -90,6 +91,8 @@ async function compose(
   closing.push(() => rooms.close());
   const rankings = createRankings(services, rooms);
   const panels = createPanels(services, rooms);
+  const priority = keepPriority(services);
+  closing.push(() => priority.close());
   const runs = createRuns(services, artifactsForRuns(services));
   await runs.ensureDemoModel();
   runs.start();

@@ -43,6 +43,10 @@ export const limits = {
     seats_max: 999,
     outputs_max: 26,
     lease_minutes: 30,
+    /** Where the most uncertain come first: tasks that are looked at for the first that fits, before it goes on by number. */
+    uncertain_looked_at_max: 2_000,
+    /** Numbers drawn for one random task, of which the first that fits is taken. */
+    numbers_drawn: 64,
     /** How long tasks that are kept on a device, for work without a connection, stay their person's. */
     along_hours: 12
   },
@@ -108,6 +112,17 @@ export const limits = {
     idle_seconds: 30,
     /** How often it is asked whether those who are here may still be: twice within the second that is promised. */
     recheck_ms: 500
+  },
+  priority: {
+    /** How often it is asked which projects have more judgements or tasks than their uncertainties know of. */
+    check_seconds: 5,
+    /** Sources are fitted anew, and all open tasks valued, after so many new judgements: at least, and as a share of those before. */
+    new_judgements_min: 20,
+    new_judgements_share: 0.2,
+    /** The judged tasks of the highest numbers, and the sources that are compared most. */
+    tasks_fitted_max: 20_000,
+    sources_max: 32,
+    tasks_at_once: 500
   },
   panels: {
     remarks_per_task_max: 1_000

@@ -73,7 +73,8 @@ const projects: Route[] = [
 const change: Route = {
   method: 'PATCH',
   path: '/projects/{project}',
-  summary: 'Changes name, guidelines, categories of remarks or the question of strength',
+  summary:
+    'Changes name, guidelines, categories of remarks, the question of strength or the order of the queue',
   access: { who: 'member', action: 'project.write', object: 'project' },
   body: ChangeProject,
   answers: { 200: Project },

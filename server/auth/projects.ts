@@ -25,6 +25,8 @@ export async function createProject(
         mode: review.mode,
         overlap: review.overlap,
         strength: review.strength,
+        taskOrder: review.order,
+        randomShare: review.random_share,
         spanCategories: span_categories,
         createdBy: actor.id
       })
@@ -66,6 +68,8 @@ export async function changeProject(
         guidelines: guidelines ?? before!.guidelines,
         strength: review?.strength ?? before!.strength,
         dueOn: review?.due_on === undefined ? before!.dueOn : review.due_on,
+        taskOrder: review?.order ?? before!.taskOrder,
+        randomShare: review?.random_share ?? before!.randomShare,
         spanCategories: span_categories ?? before!.spanCategories
       })
       .where(eq(project.id, id))
@@ -77,13 +81,13 @@ export async function changeProject(
 }
 
 export function projectJson(row: ProjectRow, role: Project['role']): Project {
-  const { id, name, guidelines, criteria, mode, overlap, strength, dueOn: due_on } = row;
+  const { id, name, guidelines, criteria, mode, overlap, strength, taskOrder, randomShare } = row;
   return {
     id,
     name,
     guidelines,
     criteria,
-    review: { mode, overlap, strength, due_on },
+    review: { mode, overlap, strength, due_on: row.dueOn, order: taskOrder, random_share: randomShare },
     span_categories: row.spanCategories,
     role,
     created_at: row.createdAt.toISOString()

@@ -1,6 +1,7 @@
 import {
   boolean,
   date,
+  doublePrecision,
   index,
   integer,
   jsonb,
@@ -11,7 +12,7 @@ import {
   uniqueIndex
 } from 'drizzle-orm/pg-core';
 import { SPAN_CATEGORIES } from '#wire/categories.ts';
-import type { Criterion, ProjectMode, Role } from '#wire/project.ts';
+import type { Criterion, ProjectMode, Role, TaskOrder } from '#wire/project.ts';
 
 const at = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
 
@@ -88,6 +89,8 @@ export const project = pgTable('project', {
   /** By when all rankings are wanted. */
   dueOn: date('due_on', { mode: 'string' }),
   spanCategories: jsonb('span_categories').$type<string[]>().notNull().default(SPAN_CATEGORIES),
+  taskOrder: text('task_order').$type<TaskOrder>().notNull().default('arrival'),
+  randomShare: doublePrecision('random_share').notNull().default(0.2),
   createdBy: text('created_by').references(() => user.id),
   createdAt: at('created_at').notNull().defaultNow()
 });

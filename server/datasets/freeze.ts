@@ -63,12 +63,13 @@ async function gather(tx: Queryable, projectId: string, sight: Sight) {
   const raters = new Set<string>();
   const counts: DatasetCounts = { pairs: 0, train_pairs: 0, eval_pairs: 0, prompts: 0, tasks: 0, raters: 0 };
   let rows: Waiting[] = [];
-  for await (const { task, pairs } of eachTaskPairs(tx, projectId, sight)) {
+  for await (const { pairs, ...rest } of eachTaskPairs(tx, projectId, sight)) {
+    const { task } = rest;
     if (!pairs.length) continue;
     counts.tasks++;
     prompts.add(task.promptHash);
     for (const pair of pairs) {
-      const line = canonicalJson({ ...trlPair({ task, pair }), split: '' });
+      const line = canonicalJson({ ...trlPair({ ...rest, pair }), split: '' });
       rows.push({ seq: ++counts.pairs, prompt_hash: task.promptHash, line });
       for (const { rater } of pair.by) raters.add(rater);
     }

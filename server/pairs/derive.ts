@@ -1,13 +1,15 @@
 import { derivePairs, strengthOf, type DerivedPair } from '#domain/pairs.ts';
-import type { Pair, TrlPair } from '#wire/pair.ts';
+import type { Pair, Picked, TrlPair } from '#wire/pair.ts';
 import type { RankingKind } from '#wire/ranking.ts';
 import type { Queryable } from '../db/index.ts';
 import { judgementsOf, type NamedJudgement } from '../rankings/index.ts';
-import { eachJudgedTask, findTask, type TaskRecord } from '../tasks/index.ts';
+import { eachJudgedTask, findTask, pickedOf, type TaskRecord } from '../tasks/index.ts';
 
 export interface TaskPairs {
   task: TaskRecord;
   pairs: NamedPair[];
+  /** Why each rater was handed the task, by `<task>/<rater>`. */
+  picked: Map<string, Picked>;
 }
 
 export type NamedPair = Omit<DerivedPair, 'by'> & { by: NamedJudgement[] };
@@ -35,17 +37,16 @@ export async function* eachTaskPairs(
     ? one(db, projectId, filter.task)
     : eachJudgedTask(db, projectId, after, atOnce)) {
     const shown = filter.revealedOnly ? tasks.filter(({ revealedAt }) => revealedAt) : tasks;
-    const judgements = await judgementsOf(
-      db,
-      shown.map(({ id }) => id)
-    );
+    const ids = shown.map(({ id }) => id);
+    const judgements = await judgementsOf(db, ids);
+    const picked = await pickedOf(db, ids);
     for (const task of tasks) {
       const derived = derivePairs(
         task.outputs.map(({ id }) => id),
         judgements.get(task.id) ?? []
       ) as NamedPair[];
       const pairs = derived.filter((pair) => fits(pair, filter));
-      yield { task, pairs };
+      yield { task, pairs, picked };
     }
   }
 }
@@ -82,7 +83,7 @@ export function pairJson({ task, pair }: { task: TaskRecord; pair: NamedPair }):
 }
 
 /** A pair as TRL reads it; people stand in it by id, so that a file that outlives them names nobody. */
-export function trlPair({ task, pair }: { task: TaskRecord; pair: NamedPair }): TrlPair {
+export function trlPair({ task, pair, picked }: Omit<TaskPairs, 'pairs'> & { pair: NamedPair }): TrlPair {
   const { chosen, rejected, editedText, by, votes } = pair;
   const answer = (content: string) => [{ role: 'assistant' as const, content }];
   return {
@@ -97,6 +98,7 @@ export function trlPair({ task, pair }: { task: TaskRecord; pair: NamedPair }): 
     ranked_at: by[0]!.submittedAt,
     ranking_ids: by.map(({ id }) => id),
     raters: by.map(({ rater }) => rater),
+    picked: by.map(({ kind, rater }) => (kind === 'review' && picked.get(`${task.id}/${rater}`)) || null),
     edited: editedText !== null,
     strength: editedText === null ? strengthOf(chosen, rejected, by) : null,
     votes_for: votes.for,

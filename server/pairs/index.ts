@@ -30,8 +30,8 @@ const list: Route = {
 const PairList = listOf(Pair);
 
 async function* trlLines(db: Queryable, projectId: string, filter: PairFilter): AsyncGenerator<string> {
-  for await (const { task, pairs } of eachTaskPairs(db, projectId, filter))
-    yield pairs.map((pair) => JSON.stringify(trlPair({ task, pair })) + '\n').join('');
+  for await (const { pairs, ...rest } of eachTaskPairs(db, projectId, filter))
+    yield pairs.map((pair) => JSON.stringify(trlPair({ ...rest, pair })) + '\n').join('');
 }
 
 /** The cursor is the last pair's task number and its place in that task. */

@@ -1,5 +1,6 @@
 import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm';
 import type { Judgement } from '#domain/pairs.ts';
+import { uncertaintyOf } from '#domain/uncertainty.ts';
 import type {
   EditedOutput,
   QuotedSpan,
@@ -11,7 +12,13 @@ import type {
 } from '#wire/ranking.ts';
 import { user } from '../auth/tables.ts';
 import { newId, type Queryable } from '../db/index.ts';
-import { noteImportedJudgements, noteJudgements, type AddedTask } from '../tasks/index.ts';
+import {
+  keepUncertainties,
+  noteImportedJudgements,
+  noteJudgements,
+  taskToValue,
+  type AddedTask
+} from '../tasks/index.ts';
 import type { ImportedVote } from '#domain/imported.ts';
 import { ranking } from './tables.ts';
 
@@ -58,8 +65,21 @@ export async function addVersion(tx: Queryable, given: NewVersion): Promise<Rank
     .returning();
   const stands = (verdict: RecordedVerdict | undefined) =>
     Number(verdict !== undefined && verdict !== 'withdrawn');
+  // Before the project's counts are locked: whoever holds those waits for no task's value, and the background that writes values for no counts.
+  await valueAnew(tx, given.taskId);
   await noteJudgements(tx, given.taskId, stands(given.verdict) - stands(last?.verdict));
   return row!;
+}
+
+/** The task's uncertainty, with the judgement that has just been added. */
+async function valueAnew(tx: Queryable, taskId: string): Promise<void> {
+  const found = await taskToValue(tx, taskId);
+  if (!found) return;
+  const { task, fit } = found;
+  const judgements = await judgementsOf(tx, [taskId]);
+  await keepUncertainties(tx, task.projectId, task.number - 1, task.number, [
+    { ...task, value: uncertaintyOf(task.outputs, judgements.get(taskId) ?? [], fit) }
+  ]);
 }
 
 /** Judgements that came with imported rows: rankings by the source that the row names. */

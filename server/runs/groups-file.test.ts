@@ -42,8 +42,15 @@ function row(task: string, chosen: string, rejected: string, edited = false): Da
       task_id: task,
       chosen_output: chosen,
       rejected_output: rejected,
-      ...{ ranking_id: 'r1', ranking_ids: ['r1'], rater: 'ada', raters: ['ada'], ranked_at: '', edited },
-      ...{ strength: null, votes_for: 1, votes_against: 0, votes_tie: 0 }
+      ...{
+        ranking_id: 'r1',
+        ranking_ids: ['r1'],
+        rater: 'ada',
+        raters: ['ada'],
+        ranked_at: '',
+        edited
+      },
+      ...{ picked: [null], strength: null, votes_for: 1, votes_against: 0, votes_tie: 0 }
     }
   };
 }

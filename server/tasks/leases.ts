@@ -1,4 +1,5 @@
-import { and, eq, inArray, sql } from 'drizzle-orm';
+import { and, eq, inArray, isNotNull, sql } from 'drizzle-orm';
+import type { Picked } from '#wire/pair.ts';
 import type { Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { lease, task } from './tables.ts';
@@ -8,19 +9,23 @@ import type { TaskRecord } from './task.ts';
 /** Hands a task to a person for a time; one that they have for longer stays theirs for longer. */
 export async function takeLease(
   tx: Queryable,
-  taskId: string,
+  { id: taskId, picked }: { id: string; picked?: Picked | null },
   userId: string,
   minutes: number = limits.tasks.lease_minutes
 ): Promise<void> {
   const held = sql`(select expires_at from lease where task_id = ${taskId} and user_id = ${userId} and not skipped)`;
   await put(tx, taskId, userId, {
     ...{ expiresAt: sql`greatest(${leaseEnd(minutes)}, ${held})`, skipped: false, skipReason: null },
+    ...(picked === undefined ? {} : { picked }),
     seat: sql`coalesce((select seat from lease where task_id = ${taskId} and user_id = ${userId}), ${freeSeat(taskId)})`
   });
 }
 
 type State = Partial<
-  Record<'expiresAt' | 'skipped' | 'skipReason' | 'version' | 'rankedAt' | 'assigned' | 'seat', unknown>
+  Record<
+    'expiresAt' | 'skipped' | 'skipReason' | 'version' | 'rankedAt' | 'assigned' | 'seat' | 'picked',
+    unknown
+  >
 >;
 
 /** Makes or changes what a person has of a task. */
@@ -71,6 +76,15 @@ export async function leaseOf(
     .from(lease)
     .where(and(eq(lease.taskId, taskId), eq(lease.userId, userId)));
   return row ?? null;
+}
+
+/** Why each person was handed each of these tasks: by `<task>/<user>`, without those whose task nobody chose for them. */
+export async function pickedOf(db: Queryable, taskIds: string[]): Promise<Map<string, Picked>> {
+  const rows = await db
+    .select({ taskId: lease.taskId, userId: lease.userId, picked: lease.picked })
+    .from(lease)
+    .where(and(inArray(lease.taskId, taskIds), isNotNull(lease.picked)));
+  return new Map(rows.map(({ taskId, userId, picked }) => [`${taskId}/${userId}`, picked!]));
 }
 
 /** Gives back tasks that this person was handed and has not judged; their leases stay, for others to find the tasks by. */

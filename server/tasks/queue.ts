@@ -1,8 +1,11 @@
 import { and, eq, sql, type SQL } from 'drizzle-orm';
+import type { Picked } from '#wire/pair.ts';
+import type { TaskOrder } from '#wire/project.ts';
 import { member, project } from '../auth/tables.ts';
 import type { Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { takeLease } from './leases.ts';
+import { lastNumber } from './uncertainty.ts';
 
 /** Who asks for a task, and where. */
 export interface Asker {
@@ -11,36 +14,46 @@ export interface Asker {
   /** Of the project; a task may have its own. */
   overlap: number;
   specialties: readonly string[];
+  order: TaskOrder;
+  randomShare: number;
 }
 
 export async function askerOf(db: Queryable, projectId: string, userId: string): Promise<Asker> {
   const [row] = await db
-    .select({ overlap: project.overlap, specialties: member.specialties })
+    .select({
+      overlap: project.overlap,
+      order: project.taskOrder,
+      randomShare: project.randomShare,
+      specialties: member.specialties
+    })
     .from(project)
     .leftJoin(member, and(eq(member.projectId, project.id), eq(member.userId, userId)))
     .where(eq(project.id, projectId));
-  return { projectId, userId, overlap: row!.overlap, specialties: row!.specialties ?? [] };
+  return { projectId, userId, ...row!, specialties: row!.specialties ?? [] };
 }
 
 interface Found extends Record<string, unknown> {
   id: string;
   number: number;
+  /** Not there: as it was noted when they were first handed it. */
+  picked?: Picked | null;
 }
 
 /**
- * The caller's next task, leased to them: the one they hold, else one that was meant for them, else one that somebody gave back or
- * let lapse, else the first by number that they have not been led past, else one that they skipped; null where nothing is left.
- * `apart`: tasks that they have before them already, which are not the next. Each search reads an index in its order and ends at the first
- * task that fits, so that the length of the queue does not matter.
+ * The caller's next task, leased to them: the one they hold, else one that was meant for them, else, where the most uncertain come first,
+ * one at random or the most uncertain, else one that somebody gave back or let lapse, else the first by number that they have not been led
+ * past, else one that they skipped; null where nothing is left. `apart`: tasks that they have before them already, which are not the next.
+ * Each search reads an index in its order and ends at the first task that fits, so that the length of the queue does not matter.
  */
 export async function leaseNext(
   tx: Queryable,
   asker: Asker,
-  apart: readonly string[] = []
+  apart: readonly string[] = [],
+  random = Math.random
 ): Promise<string | null> {
   await oneAtATime(tx, asker);
-  const found = await findNext(tx, asker, apart);
-  if (found) await takeLease(tx, found.id, asker.userId);
+  const found = await findNext(tx, asker, apart, random);
+  if (found) await takeLease(tx, found, asker.userId);
   return found?.id ?? null;
 }
 
@@ -49,9 +62,9 @@ export async function leaseAlong(tx: Queryable, asker: Asker, count: number): Pr
   await oneAtATime(tx, asker);
   const taken: string[] = [];
   while (taken.length < count) {
-    const found = await findNext(tx, asker, taken);
+    const found = await findNext(tx, asker, taken, Math.random);
     if (!found) break;
-    await takeLease(tx, found.id, asker.userId, 60 * limits.tasks.along_hours);
+    await takeLease(tx, found, asker.userId, 60 * limits.tasks.along_hours);
     taken.push(found.id);
   }
   return taken;
@@ -61,16 +74,78 @@ export async function leaseAlong(tx: Queryable, asker: Asker, count: number): Pr
 export const oneAtATime = (tx: Queryable, { projectId }: Pick<Asker, 'projectId'>) =>
   tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'lease/' + projectId}))`);
 
-async function findNext(tx: Queryable, asker: Asker, apart: readonly string[]): Promise<Found | null> {
+async function findNext(
+  tx: Queryable,
+  asker: Asker,
+  apart: readonly string[],
+  random: () => number
+): Promise<Found | null> {
   const place = await placeOf(tx, asker);
   return (
     (await held(tx, asker, apart)) ??
-    (await assigned(tx, asker, apart)) ??
-    (await freedBefore(tx, asker, apart, place)) ??
-    (await firstAfter(tx, asker, apart, place)) ??
-    (await skipped(tx, asker, apart))
+    as(null, await assigned(tx, asker, apart)) ??
+    (asker.order === 'uncertainty' ? await drawn(tx, asker, apart, random) : null) ??
+    as(
+      'arrival',
+      (await freedBefore(tx, asker, apart, place)) ??
+        (await firstAfter(tx, asker, apart, place)) ??
+        (await skipped(tx, asker, apart))
+    )
   );
 }
+
+const as = (picked: Picked | null, found: Found | null) => found && { ...found, picked };
+
+/** Each task by a throw of its own, also where several are taken along, so that the share is that of all that are handed out. */
+async function drawn(
+  tx: Queryable,
+  asker: Asker,
+  apart: readonly string[],
+  random: () => number
+): Promise<Found | null> {
+  const isRandom = random() < asker.randomShare;
+  return (
+    (isRandom ? as('random', await atRandom(tx, asker, apart, random)) : null) ??
+    as('uncertain', await mostUncertain(tx, asker, apart))
+  );
+}
+
+/**
+ * The first that fits of numbers drawn evenly: each task that fits is as likely as the others. The next that fits after one number would be
+ * found more often behind a gap. Nothing, and so the most uncertain, where none of the numbers fits: about 3 in 100 times where a tenth of the tasks is
+ * left to the caller, hardly ever where a fifth is.
+ */
+async function atRandom(
+  tx: Queryable,
+  asker: Asker,
+  apart: readonly string[],
+  random: () => number
+): Promise<Found | null> {
+  const { projectId } = asker;
+  const last = await lastNumber(tx, projectId);
+  const numbers = Array.from({ length: limits.tasks.numbers_drawn }, () => 1 + Math.floor(random() * last));
+  return first(
+    tx,
+    sql`from unnest(${sql.param(numbers)}::int[]) with ordinality as drawn(number, at)
+      join task t on t.project_id = ${projectId} and t.number = drawn.number ${leftMine(asker)}
+      where ${isFor(asker)} and ${lacksRaters(asker)} and ${isNone(apart)}
+      order by drawn.at`
+  );
+}
+
+/**
+ * Among so many of the highest: whoever has judged all those, while others have not yet, goes on by number. Ordered by the very columns of the
+ * index, and each task looked up by itself (`offset 0`), so that nothing is sorted or scanned and the search ends at the first that fits.
+ */
+const mostUncertain = (tx: Queryable, asker: Asker, apart: readonly string[]) =>
+  first(
+    tx,
+    sql`from (select task_id, value, number from task_uncertainty where project_id = ${asker.projectId}
+        order by value desc, number limit ${limits.tasks.uncertain_looked_at_max}) u
+      cross join lateral (select * from task where id = u.task_id offset 0) t ${leftMine(asker)}
+      where ${isFor(asker)} and ${lacksRaters(asker)} and ${isNone(apart)}
+      order by u.value desc, u.number`
+  );
 
 const held = (tx: Queryable, { projectId, userId, ...asker }: Asker, apart: readonly string[]) =>
   first(

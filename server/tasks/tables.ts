@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import {
   boolean,
+  doublePrecision,
   index,
   integer,
   jsonb,
@@ -10,6 +11,8 @@ import {
   timestamp,
   uniqueIndex
 } from 'drizzle-orm/pg-core';
+import type { StrengthFit } from '#domain/bradley-terry.ts';
+import type { Picked } from '#wire/pair.ts';
 import type { Message, TaskStatus } from '#wire/task.ts';
 import { project, user } from '../auth/tables.ts';
 import { importRow } from '../intake/tables.ts';
@@ -99,6 +102,8 @@ export const lease = pgTable(
     open: boolean().notNull().default(true),
     /** How many had been handed the task before: chooses the order in which this person reads its outputs. */
     seat: integer(),
+    /** Why the task was chosen for this person when it was last handed to them; null: it was meant for them, or they opened it themselves. */
+    picked: text().$type<Picked>(),
     updatedAt: at('updated_at').notNull().defaultNow()
   },
   (t) => [
@@ -139,6 +144,36 @@ export const queuePlace = pgTable(
   },
   (t) => [primaryKey({ columns: [t.projectId, t.userId] })]
 );
+
+/** Of open tasks for everybody, in projects that hand out the most uncertain first; beside the task, so that a new value writes no text's index. */
+export const taskUncertainty = pgTable(
+  'task_uncertainty',
+  {
+    /** Without a foreign key, which would lock each of a million tasks. */
+    taskId: text('task_id').primaryKey(),
+    projectId: text('project_id')
+      .notNull()
+      .references(() => project.id, { onDelete: 'cascade' }),
+    number: integer().notNull(),
+    value: doublePrecision().notNull()
+  },
+  (t) => [
+    index('task_uncertainty_most').on(t.projectId, t.value.desc().nullsFirst(), t.number),
+    index('task_uncertainty_number').on(t.projectId, t.number)
+  ]
+);
+
+/** How strong a project's sources are, by the judgements that there were when it was last asked. */
+export const strengthFit = pgTable('strength_fit', {
+  projectId: text('project_id')
+    .primaryKey()
+    .references(() => project.id, { onDelete: 'cascade' }),
+  fit: jsonb().$type<StrengthFit>().notNull(),
+  /** That stood in the project then. */
+  judgements: integer().notNull(),
+  /** Tasks up to this number have a value by this fit: a server that was killed goes on there, and tasks that arrive come after it. */
+  scoredTo: integer('scored_to').notNull().default(0)
+});
 
 /** Counts of a project's tasks that can be handed to the same people, kept by the transactions that change them. */
 export const taskTally = pgTable(

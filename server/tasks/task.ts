@@ -4,7 +4,7 @@ import type { ImportedVote } from '#domain/imported.ts';
 import type { Message, TaskStatus } from '#wire/task.ts';
 import { newId, type Queryable } from '../db/index.ts';
 import { sha256 } from './hash.ts';
-import { lease, output, task } from './tables.ts';
+import { lease, output, task, taskUncertainty } from './tables.ts';
 import { count } from './tally.ts';
 
 export interface TaskOutput {
@@ -156,6 +156,7 @@ export async function revealTask(tx: Queryable, id: string): Promise<boolean> {
     .returning({ id: task.id });
   if (!rows.length) return false;
   await tx.update(lease).set({ open: false }).where(eq(lease.taskId, id));
+  await tx.delete(taskUncertainty).where(eq(taskUncertainty.taskId, id));
   await count(tx, id, { revealed: 1 });
   return true;
 }

@@ -57,6 +57,46 @@ test('an owner rewrites the guidelines; who judged before sees on their next tas
   expect(await bo.getByText('· changed').count()).toBe(0);
 });
 
+test('an owner lets the most uncertain tasks come first, with a share at random', async () => {
+  const ada = desk.ada.page;
+  await ada.setViewportSize({ width: 1440, height: 900 });
+  await ada.goto(`/projects/${desk.demo}/settings`);
+  const uncertain = ada.getByRole('checkbox', { name: 'Hand out the most uncertain tasks first' });
+  const share = ada.getByLabel('Drawn at random all the same, in percent');
+  expect(await uncertain.isChecked()).toBe(false);
+  expect(await share.count()).toBe(0);
+  await uncertain.check();
+  expect(await share.inputValue()).toBe('20');
+  await share.fill('35');
+  for (const [look, width] of [
+    ...([
+      ['light', 1440],
+      ['dark', 1440],
+      ['light', 390]
+    ] as const)
+  ]) {
+    await ada.emulateMedia({ colorScheme: look });
+    await ada.setViewportSize({ width, height: 900 });
+    await share.scrollIntoViewIfNeeded();
+    expect(await barriers(ada)).toEqual([]);
+    expect(await overhang(ada)).toBeLessThanOrEqual(0);
+    await picture(ada, `settings-order-${look}-${width}`);
+  }
+  await ada.getByRole('button', { name: 'Save changes' }).click();
+  await ada.getByText('The changes are saved.').waitFor();
+  await ada.reload();
+  expect(await uncertain.isChecked()).toBe(true);
+  expect(await share.inputValue()).toBe('35');
+  await share.fill('101');
+  await ada.getByRole('button', { name: 'Save changes' }).click();
+  expect(await share.evaluate((field: HTMLInputElement) => field.validity.rangeOverflow)).toBe(true);
+  await uncertain.uncheck();
+  await ada.getByRole('button', { name: 'Save changes' }).click();
+  await ada.getByText('The changes are saved.').waitFor();
+  await ada.reload();
+  expect(await uncertain.isChecked()).toBe(false);
+});
+
 test('who is no owner is told whom to ask', async () => {
   const { page } = desk.bo;
   await page.goto(`/projects/${desk.demo}/settings`);

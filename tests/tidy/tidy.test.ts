@@ -53,6 +53,7 @@ const ROOMS = [
   'panels',
   'norming',
   'pairs',
+  'priority',
   'datasets',
   'runs',
   'artifacts',

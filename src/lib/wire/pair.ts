@@ -3,6 +3,10 @@ import { PageQuery } from './list.ts';
 import { RankingKind } from './ranking.ts';
 import { Message } from './task.ts';
 
+/** Why a task was chosen for a person: its number, its uncertainty, or chance. */
+export const Picked = z.enum(['arrival', 'uncertain', 'random']);
+export type Picked = z.infer<typeof Picked>;
+
 /** One preference with where it comes from: who, when, from which version of which ranking. */
 export const Pair = z.object({
   id: z.string(),
@@ -38,6 +42,8 @@ export const TrlPair = z.object({
   /** All that say so: `ranking_id` and `rater` are the first. Raters are ids of people or names of imported sources. */
   ranking_ids: z.array(z.string()),
   raters: z.array(z.string()),
+  /** Why each of `raters` was handed the task; null: it was meant for them, they opened it themselves, or the judgement was imported. */
+  picked: z.array(Picked.nullable()),
   edited: z.boolean(),
   /** How much better the chosen is, 1 to 3, by those raters who said so of just these two: their mean. */
   strength: z.number().nullable(),

@@ -6,6 +6,11 @@ export const Role = z.enum(['owner', 'engineer', 'adjudicator', 'reviewer', 'vie
 export type Role = z.infer<typeof Role>;
 export const ProjectMode = z.enum(['blind', 'open']);
 export type ProjectMode = z.infer<typeof ProjectMode>;
+/** In which tasks are handed out: by number, or the most uncertain first (`src/lib/domain/uncertainty.ts`). */
+export const TaskOrder = z.enum(['arrival', 'uncertainty']);
+export type TaskOrder = z.infer<typeof TaskOrder>;
+/** Of the tasks handed out where the most uncertain come first: how many are drawn at random instead. */
+export const RandomShare = z.number().min(0).max(1);
 export const Scale = z.enum(['yes_no', 'likert5', 'acceptability']);
 
 export const Criterion = z.object({
@@ -25,7 +30,9 @@ export const NewProject = z.strictObject({
     mode: ProjectMode,
     overlap: z.number().int().min(1).max(20),
     /** Where two outputs are compared, it is also asked how much better one is. */
-    strength: z.boolean().default(false)
+    strength: z.boolean().default(false),
+    order: TaskOrder.default('arrival'),
+    random_share: RandomShare.default(0.2)
   }),
   criteria: z.array(Criterion).max(20),
   span_categories: SpanCategories.default(SPAN_CATEGORIES)
@@ -40,7 +47,9 @@ export const Project = z.object({
     overlap: z.number().int(),
     strength: z.boolean(),
     /** By when all rankings are wanted. */
-    due_on: z.iso.date().nullable()
+    due_on: z.iso.date().nullable(),
+    order: TaskOrder,
+    random_share: z.number()
   }),
   criteria: z.array(Criterion),
   span_categories: z.array(z.string()),
@@ -54,7 +63,15 @@ export const ChangeProject = z.strictObject({
   name: NewProject.shape.name.optional(),
   guidelines: z.string().max(100_000).optional(),
   span_categories: SpanCategories.optional(),
-  review: z.strictObject({ strength: z.boolean(), due_on: z.iso.date().nullable() }).partial().optional()
+  review: z
+    .strictObject({
+      strength: z.boolean(),
+      due_on: z.iso.date().nullable(),
+      order: TaskOrder,
+      random_share: RandomShare
+    })
+    .partial()
+    .optional()
 });
 export type ChangeProject = z.infer<typeof ChangeProject>;
 
