@@ -29,7 +29,27 @@ await measure(
   times
 );
 await measure('next task after that', (n) => call('POST', `${tasks}/next`, people[n]!.token), times);
+const givings: [string, object][] = [
+  ['give 1,000 tasks to three people', { people: people.slice(0, 3).map(({ id }) => id) }],
+  ['give 1,000 tasks to a specialty', { specialty: 'thorax' }],
+  ['give 1,000 tasks to everybody', { specialty: null }]
+];
+for (const [name, whom] of givings)
+  await measure(
+    name,
+    (n) => {
+      const from = Math.floor(count / 2) + 1_000 * n + 1;
+      return call('POST', `${tasks}/assign`, owner, { tasks: `${from}-${from + 999}`, ...whom });
+    },
+    5
+  );
+await call('POST', `${tasks}/assign`, owner, { tasks: `${count - 500}-${count}`, people: [ada.id] });
+await call('POST', `${tasks}/assign`, owner, { tasks: `${count - 900}-${count - 501}`, specialty: 'thorax' });
+await call('POST', `${tasks}/assign`, owner, { tasks: '1-10', specialty: null });
+await measure('led back over half the queue, once', () => call('POST', `${tasks}/next`, ada.token), 1);
 const lists: [string, string][] = [
+  ['given to one person', `&person=${ada.id}`],
+  ['of one specialty', '&specialty=thorax'],
   ['first page', ''],
   ['a page near the end', `&cursor=${count - 1_000}`],
   ['revealed ones', '&status=revealed'],

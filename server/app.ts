@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { artifactsForRuns, createArtifacts } from './artifacts/index.ts';
+import { api as assigningApi } from './assigning.ts';
 import { createAuth, ensureBootstrapOwner, type Actor } from './auth/index.ts';
 import { api as authApi } from './auth/index.ts';
 import type { Config } from './config.ts';
@@ -101,7 +102,7 @@ async function compose(
 
   const apis = [
     ...[authApi, intake.api, tasksApi, rooms.api, rankings.api, panels.api, normingApi],
-    ...[pairsApi, datasetsApi, runs.api, artifacts.api, overviewApi, guidelinesApi, membersApi]
+    ...[pairsApi, datasetsApi, runs.api, artifacts.api, overviewApi, guidelinesApi, membersApi, assigningApi]
   ];
   return {
     config,

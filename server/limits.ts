@@ -1,3 +1,4 @@
+import { PEOPLE_GIVEN_MAX, TASKS_GIVEN_MAX } from '#wire/assigning.ts';
 import { SPECIALTIES_MAX, SPECIALTY_LENGTH_MAX } from '#wire/specialty.ts';
 
 /** Every limit of the server in one place, by room; each has a test that crosses it. */
@@ -42,6 +43,8 @@ export const limits = {
     /** Orders in which a task's outputs are shown; more than members who would judge one task. */
     seats_max: 999,
     outputs_max: 26,
+    given_at_once_max: TASKS_GIVEN_MAX,
+    people_given_max: PEOPLE_GIVEN_MAX,
     lease_minutes: 30,
     /** Where the most uncertain come first: tasks that are looked at for the first that fits, before it goes on by number. */
     uncertain_looked_at_max: 2_000,

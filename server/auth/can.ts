@@ -13,6 +13,7 @@ const table = {
     'work.write',
     'task.read',
     'task.judge',
+    'task.assign',
     'norming.lead',
     'ranking.read',
     'agreement.read',
@@ -26,6 +27,7 @@ const table = {
     'work.write',
     'task.read',
     'task.judge',
+    'task.assign',
     'norming.lead',
     'ranking.read',
     'agreement.read'

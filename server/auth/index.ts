@@ -4,6 +4,6 @@ export { can, type Action } from './can.ts';
 export type { Actor } from './actor.ts';
 export { standings, type Standing } from './standing.ts';
 export { memberOf, projectById, roleOf, type ProjectRow } from './membership.ts';
-export { changeMember, membersOf } from './members.ts';
+export { changeMember, checkJudges, membersOf } from './members.ts';
 export { createProject } from './projects.ts';
 export { ensureBootstrapOwner } from './bootstrap.ts';

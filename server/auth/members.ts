@@ -6,6 +6,7 @@ import { newId, type Database, type Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { Fault, notFound } from '../net/fault.ts';
 import type { Actor } from './actor.ts';
+import { can } from './can.ts';
 import { account, apiToken, invitation, member, project, user } from './tables.ts';
 import { newSecret, secretHash } from './token.ts';
 
@@ -79,6 +80,23 @@ export async function changeMember(
     .set({ role, specialties })
     .where(and(eq(member.projectId, projectId), eq(member.userId, userId)));
   return { role, specialties, gained: specialties.filter((one) => !before.specialties.includes(one)) };
+}
+
+/** Refuses, by the name of the field that they stand in, whoever of these people may not judge in the project. */
+export async function checkJudges(
+  db: Queryable,
+  projectId: string,
+  ids: readonly string[],
+  field: string
+): Promise<void> {
+  const rows = await db
+    .select({ id: member.userId, role: member.role })
+    .from(member)
+    .where(eq(member.projectId, projectId));
+  const judges = new Set(rows.filter(({ role }) => can(role, 'task.judge')).map(({ id }) => id));
+  const stranger = ids.find((id) => !judges.has(id));
+  if (stranger !== undefined)
+    throw new Fault(422, 'not_a_judge', `${field}: ${stranger} may not judge in this project.`);
 }
 
 export async function membersOf(db: Queryable, projectId: string): Promise<Member[]> {

@@ -8,6 +8,8 @@ import { listSessions, readSession } from './read.ts';
 import { begin, close, isOnPanel } from './sessions.ts';
 import { normingSession } from './tables.ts';
 
+export { underSession } from './sessions.ts';
+
 const list: Route = {
   method: 'GET',
   path: '/projects/{project}/norming',

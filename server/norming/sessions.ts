@@ -1,9 +1,8 @@
-import { and, eq, sql } from 'drizzle-orm';
+import { and, eq, inArray, ne, sql } from 'drizzle-orm';
 import type { BeginNorming } from '#wire/norming.ts';
 import type { z } from 'zod';
 import { appendAudit } from '../audit/index.ts';
-import { can, type Actor } from '../auth/index.ts';
-import { member } from '../auth/tables.ts';
+import { checkJudges, type Actor } from '../auth/index.ts';
 import { newId, type Database, type Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { Fault, notFound } from '../net/fault.ts';
@@ -34,7 +33,7 @@ export async function begin(
   if (count < 1 || count > tasks_max)
     throw new Fault(422, 'invalid', `tasks: a session has 1 to ${tasks_max} tasks.`);
   return db.transaction(async (tx) => {
-    await checkMembers(tx, project.id, members);
+    await checkJudges(tx, project.id, members, 'members');
     const ids = await givePanel(tx, project.id, tasks, members);
     const id = newId('norming');
     const values = { id, projectId: project.id, name: given.name, createdBy: actor.id };
@@ -45,17 +44,6 @@ export async function begin(
     await appendAudit(tx, { actor, action: 'norming.begin', object: id, projectId: project.id, facts });
     return id;
   });
-}
-
-async function checkMembers(tx: Queryable, projectId: string, ids: readonly string[]): Promise<void> {
-  const rows = await tx
-    .select({ id: member.userId, role: member.role })
-    .from(member)
-    .where(eq(member.projectId, projectId));
-  const judges = new Set(rows.filter(({ role }) => can(role, 'task.judge')).map(({ id }) => id));
-  const stranger = ids.find((id) => !judges.has(id));
-  if (stranger !== undefined)
-    throw new Fault(422, 'not_a_judge', `members: ${stranger} may not judge in this project.`);
 }
 
 export async function isOnPanel(db: Queryable, sessionId: string, userId: string): Promise<boolean> {
@@ -112,6 +100,16 @@ export async function close(db: Database, actor: Actor, id: string): Promise<voi
 async function lock(tx: Queryable, id: string): Promise<SessionRow> {
   const [row] = await tx.select().from(normingSession).where(eq(normingSession.id, id)).for('update');
   return row!;
+}
+
+/** Which of these tasks a session works on that has not ended. */
+export async function underSession(db: Queryable, taskIds: string[]): Promise<Set<string>> {
+  const rows = await db
+    .select({ id: normingTask.taskId })
+    .from(normingTask)
+    .innerJoin(normingSession, eq(normingSession.id, normingTask.sessionId))
+    .where(and(inArray(normingTask.taskId, taskIds), ne(normingSession.status, 'done')));
+  return new Set(rows.map(({ id }) => id));
 }
 
 export async function tasksOf(db: Queryable, sessionId: string): Promise<string[]> {

@@ -140,7 +140,7 @@ async function checkOpen(
   const overlap = task.overlap ?? projectOverlap;
   const bar = await barTo(db, task, overlap, userId);
   if (bar === 'for_others')
-    throw new Fault(409, 'assigned', 'This task is for a panel that you are not on; take the next one.');
+    throw new Fault(409, 'assigned', 'This task is given to others; take the next one.');
   if (bar === 'full')
     throw new Fault(409, 'overlap_reached', `This task has its ${overlap} rankings; take the next one.`);
 }

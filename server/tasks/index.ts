@@ -16,6 +16,7 @@ import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
 export { givePanel } from './panel.ts';
+export { giveTasks, type Recipient, type Selection } from './give.ts';
 export { passNoMore } from './places.ts';
 export { barTo, hasRanked, judgesIn, noteRanked, noteWithdrawn, pickedOf } from './leases.ts';
 export * from './uncertainty.ts';

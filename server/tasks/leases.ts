@@ -22,10 +22,7 @@ export async function takeLease(
 }
 
 type State = Partial<
-  Record<
-    'expiresAt' | 'skipped' | 'skipReason' | 'version' | 'rankedAt' | 'assigned' | 'seat' | 'picked',
-    unknown
-  >
+  Record<'expiresAt' | 'skipped' | 'skipReason' | 'version' | 'rankedAt' | 'seat' | 'picked', unknown>
 >;
 
 /** Makes or changes what a person has of a task. */
@@ -55,9 +52,18 @@ const freeSeat = (taskId: string) => sql`(select min(s) from generate_series(0, 
   where not exists (select 1 from lease l where l.task_id = ${taskId} and l.seat = s
     and (l.version > 0 or (not l.skipped and l.expires_at > now()))))`;
 
-/** Means a task for a person, who gets it before others; it is not handed to them yet. */
-export async function assignLease(tx: Queryable, taskId: string, userId: string): Promise<void> {
-  await put(tx, taskId, userId, { assigned: true, skipped: false, skipReason: null });
+/** Means each of these tasks for each of these people, who get them before others; they are not handed to them yet. */
+export async function assignLeases(
+  tx: Queryable,
+  taskIds: readonly string[],
+  userIds: readonly string[]
+): Promise<void> {
+  await tx.execute(sql`
+    insert into lease (task_id, user_id, project_id, number, open, expires_at, assigned)
+    select t.id, of.user_id, t.project_id, t.number, t.status = 'open', now(), true
+    from task t, unnest(${sql.param(userIds)}::text[]) of(user_id) where t.id = any(${sql.param(taskIds)}::text[])
+    on conflict (task_id, user_id) do update set assigned = true, skipped = false, skip_reason = null,
+      updated_at = clock_timestamp()`);
 }
 
 /** What this person has been given of this task. */
@@ -155,7 +161,7 @@ async function addRaters(tx: Queryable, taskId: string, change: 1 | -1): Promise
 /**
  * Why a person may not judge a task now; null where they may. Anyone may judge any task that is not for certain others, until its
  * overlap is reached. Those who did may correct themselves, and who was handed it, and has neither given it back nor skipped it,
- * may come late: a connection that was lost for hours takes no judgement from anybody.
+ * may come late, also where it was given to others meanwhile: a connection that was lost for hours takes no judgement from anybody.
  */
 export async function barTo(
   db: Queryable,
@@ -166,9 +172,9 @@ export async function barTo(
   const isFull = raters >= overlap;
   if (!assigned && !isFull) return null;
   const mine = await leaseOf(db, id, userId);
+  if (mine !== null && (mine.version > 0 || (mine.seat !== null && !mine.skipped))) return null;
   if (assigned && !mine?.assigned) return 'for_others';
-  const isTheirs = mine !== null && (mine.version > 0 || (mine.seat !== null && !mine.skipped));
-  return isFull && !isTheirs ? 'full' : null;
+  return isFull ? 'full' : null;
 }
 
 export async function hasRanked(db: Queryable, taskId: string, userId: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { inArray, sql } from 'drizzle-orm';
 import type { Queryable } from '../db/index.ts';
 import { Fault } from '../net/fault.ts';
-import { assignLease } from './leases.ts';
+import { assignLeases } from './leases.ts';
 import { oneAtATime } from './queue.ts';
 import { task } from './tables.ts';
 import { count } from './tally.ts';
@@ -75,7 +75,7 @@ export async function givePanel(
       : new Fault(422, 'invalid', `tasks: ${missing} of them are no tasks of this project.`);
   checkFree(found);
   const ids = found.map(({ id }) => id);
-  for (const id of ids) for (const member of members) await assignLease(tx, id, member);
+  await assignLeases(tx, ids, members);
   // Nobody's place hides a task from them that was theirs to judge before.
   await tx.execute(sql`delete from queue_place
     where project_id = ${projectId} and user_id = any(${sql.param(members)}::text[])`);

@@ -18,3 +18,17 @@ export async function passNoMore(
         and t.status = 'open' order by t.number limit 1) first))
     where project_id = ${projectId} and user_id = ${userId}`);
 }
+
+/** Leads those who may be handed a task again, from this number on, back to it; `specialty` null: everybody. */
+export async function leadBack(
+  tx: Queryable,
+  projectId: string,
+  number: number,
+  specialty: string | null
+): Promise<void> {
+  const has = sql`exists (select 1 from member m where m.project_id = ${projectId} and m.user_id = queue_place.user_id
+    and ${specialty} = any(m.specialties))`;
+  await tx.execute(sql`
+    update queue_place set number = ${number - 1}::int
+    where project_id = ${projectId} and number >= ${number} and ${specialty === null ? sql`true` : has}`);
+}

@@ -19,6 +19,8 @@ interface Row extends Record<string, unknown> {
   status: TaskStatus;
   raters: number;
   overlap: number;
+  specialty: string | null;
+  people: string[] | null;
   my_version: number;
   seat: number | null;
   mode: 'blind' | 'open';
@@ -64,15 +66,24 @@ export async function readTask(db: Queryable, id: string, reader: Reader): Promi
 
 function filterOf(
   projectId: string,
-  { status, mine }: Pick<z.infer<typeof TaskQuery>, 'status' | 'mine'>,
-  { userId }: Reader
+  { status, mine, specialty, person }: z.infer<typeof TaskQuery>,
+  { userId, role }: Reader
 ): SQL {
+  if (person !== undefined && person !== userId && role === 'reviewer')
+    throw new Fault(403, 'not_allowed', 'person: reviewers see what is given to themselves only.');
   const done = sql`exists (select 1 from lease l where l.project_id = ${projectId} and l.user_id = ${userId}
     and l.version > 0 and l.number = t.number)`;
   return sql.join(
     [
       status ? sql`t.status = ${status}` : sql`true`,
-      ...(mine ? [mine === 'done' ? done : sql`not ${done}`] : [])
+      ...(mine ? [mine === 'done' ? done : sql`not ${done}`] : []),
+      ...(specialty === undefined ? [] : [sql`t.specialty = ${specialty}`]),
+      ...(person === undefined
+        ? []
+        : [
+            sql`t.assigned and t.number in (select l.number from lease l where l.project_id = ${projectId}
+              and l.user_id = ${person} and l.assigned)`
+          ])
     ],
     sql` and `
   );
@@ -88,6 +99,7 @@ async function firstNumbers(db: Queryable, where: SQL, limit: number): Promise<n
 async function select(db: Queryable, where: SQL, userId: string): Promise<Row[]> {
   const found = await db.execute<Row>(sql`
     select t.id, t.project_id, t.number, t.prompt, t.metadata, t.status, t.raters, coalesce(t.overlap, p.overlap) as overlap,
+      t.specialty, case when t.assigned then array(select l.user_id from lease l where l.task_id = t.id and l.assigned order by 1) end as people,
       coalesce(mine.version, 0) as my_version, mine.seat, p.mode,
       (select coalesce(json_agg(json_build_object('id', o.id, 'text', o.text, 'source', o.source)
         order by o.position), '[]'::json) from output o where o.task_id = t.id) as outputs
@@ -118,6 +130,8 @@ function taskJson(row: Row, { userId, role, inBrowser }: Reader): Task {
     ...(judging ? { shown_order: shownTo(outputs, row, userId, row.seat) } : {}),
     rankings: row.raters,
     overlap: row.overlap,
+    specialty: row.specialty,
+    people: row.people && role === 'reviewer' ? row.people.filter((id) => id === userId) : row.people,
     my_version: row.my_version
   };
 }

@@ -74,6 +74,13 @@ const rows: { what: string; may: Role[]; calls: Calls }[] = [
     }
   },
   {
+    what: 'saying who is handed what',
+    may: ['owner', 'engineer'],
+    calls: {
+      'POST /projects/{project}/tasks/assign': { ok: 200, body: { tasks: '1-1', specialty: null } }
+    }
+  },
+  {
     what: 'work: import, datasets, runs',
     may: ['owner', 'engineer'],
     calls: {

@@ -48,5 +48,5 @@ async function imported(by: Person, project: string, rows: object[]): Promise<Ta
     const { body } = await callAs<{ items: Task[] }>(by, 'GET', `/projects/${project}/tasks`);
     if (body.items.length < rows.length) throw new Error('The tasks are not imported yet.');
     return body.items;
-  });
+  }, 30_000);
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { Adapter } from '$lib/wire/adapter';
+import { AssignedTasks } from '$lib/wire/assigning';
 import { Dataset } from '$lib/wire/dataset';
 import { Import } from '$lib/wire/import';
 import { listOf } from '$lib/wire/list';
@@ -22,6 +23,7 @@ const answers: [method: string, path: RegExp, schema: z.ZodType][] = [
   ['PATCH', /^\/projects\/[^/]+\/members\/[^/]+$/, Member],
   ['POST', /^\/projects\/[^/]+\/invitations$/, InvitationCreated],
   ['GET', /^\/projects\/[^/]+\/tasks$/, listOf(Task)],
+  ['POST', /^\/projects\/[^/]+\/tasks\/assign$/, AssignedTasks],
   ['GET', /^\/tasks\/[^/]+$/, Task],
   ['GET', /^\/tasks\/[^/]+\/rankings$/, listOf(Ranking)],
   ['GET', /^\/tasks\/[^/]+\/remarks$/, Discussion],

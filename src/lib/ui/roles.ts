@@ -35,6 +35,7 @@ export function roleName(role: Role): string {
  */
 export const shows = {
   norming: (role: Role) => role === 'owner' || role === 'engineer' || role === 'adjudicator',
+  assigning: (role: Role) => role === 'owner' || role === 'engineer',
   judging: (role: Role) => role !== 'viewer',
   work: (role: Role) => role === 'owner' || role === 'engineer' || role === 'viewer',
   workWrite: (role: Role) => role === 'owner' || role === 'engineer',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PageQuery } from './list.ts';
+import { Specialty } from './project.ts';
 
 export const Message = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() });
 export type Message = z.infer<typeof Message>;
@@ -27,15 +28,24 @@ export const Task = z.object({
   rankings: z.number().int(),
   /** Rankings by different people that reveal it. */
   overlap: z.number().int(),
+  /** Only members who have it are handed the task; null: everybody is. */
+  specialty: z.string().nullable(),
+  /** Those whom alone it is given to; a reviewer sees no others among them. Null: it is for everybody, or for a specialty. */
+  people: z.array(z.string()).nullable(),
   my_version: z.number().int()
 });
 export type Task = z.infer<typeof Task>;
 
-/** `mine`: tasks that the caller has ranked (`done`) or not (`todo`); `q`: words in the prompt or an output. */
+/**
+ * `mine`: tasks that the caller has ranked (`done`) or not (`todo`); `q`: words in the prompt or an output; `specialty`: of the task;
+ * `person`: whom it is given to, for a reviewer their own id alone.
+ */
 export const TaskQuery = PageQuery.extend({
   status: TaskStatus.optional(),
   mine: z.enum(['todo', 'done']).optional(),
-  q: z.string().trim().min(1).max(200).optional()
+  q: z.string().trim().min(1).max(200).optional(),
+  specialty: Specialty.optional(),
+  person: z.string().max(64).optional()
 });
 
 /** `after`: a task that the caller is still at; the one after it is leased. */
