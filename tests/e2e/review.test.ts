@@ -52,6 +52,60 @@ test('tapping ranks without a drag, and the same tap takes it back', async () =>
   await page.getByText('Not placed, so in no pair: B, C.').waitFor();
 });
 
+test('who hears the page ranks by Tab and Enter: every control has its name, every move is said once', async () => {
+  const page = await open(ada, await taskOf(ada, demo, 4));
+  await page.evaluate(() => {
+    const said: string[] = [];
+    Object.assign(window, { said });
+    for (const region of document.querySelectorAll('[role=status]'))
+      new MutationObserver(() => said.push(region.textContent)).observe(region, {
+        ...{ childList: true, characterData: true, subtree: true }
+      });
+  });
+  const said = async () =>
+    (await page.evaluate(() => (window as unknown as { said: string[] }).said.splice(0)))
+      .map((text) => text.trim())
+      .filter((text) => / place|taken back/.test(text));
+  /** To the next control with this name in the order of Tab, from wherever the reader is. */
+  const tabTo = async (group: string, name: string) => {
+    const control = page.getByRole('group', { name: group }).getByRole('button', { name, exact: true });
+    for (let step = 0; step < 120; step++) {
+      await press(page, 'Tab');
+      if (await control.evaluate((one) => one === document.activeElement)) return;
+    }
+    throw new Error(`Tab never came to ${group}, ${name}`);
+  };
+  await tabTo('Place of output A', 'Place 2');
+  await press(page, 'Enter');
+  expect(await said()).toEqual(['A is at place 2']);
+  await tabTo('Place of output B', 'Place 2');
+  await press(page, 'Space');
+  expect(await said()).toEqual(['B is at place 2, tied with A']);
+  await tabTo('Place of output C', 'Place 1');
+  await press(page, 'Enter');
+  expect(await said()).toEqual(['C is at place 1']);
+  await press(page, 'Enter');
+  expect(await said()).toEqual(['C has no place']);
+  // The same words twice are two moves.
+  await press(page, 'Control+z');
+  await press(page, 'Control+z');
+  expect(await said()).toEqual(['Last move taken back', 'Last move taken back']);
+  expect(await rows(page)).toEqual([[], ['A', 'B'], [], []]);
+  const board = await page.getByRole('list', { name: 'My ranking, best first' }).ariaSnapshot();
+  expect(board.match(/(listitem|button) "[^"]*"/g)).toEqual([
+    'listitem "Place 1, empty"',
+    'listitem "Place 2"',
+    'button "Output A"',
+    'button "Output B"',
+    'listitem "Place 3, empty"',
+    'listitem "Place 4, empty"'
+  ]);
+  expect(board.match(/list$/gm)).toBeNull();
+  const submit = page.getByRole('button', { name: 'Submit', exact: true });
+  expect(await submit.getAttribute('aria-describedby')).toBe('before-submit');
+  expect(await page.locator('#before-submit').innerText()).toBe('Not placed, so in no pair: C, D.');
+});
+
 test('a finger drags a card where it would otherwise scroll the page', async () => {
   const task = await taskOf(ada, demo, 3);
   const context = await desk.browser.newContext({

@@ -62,7 +62,12 @@ export class Board {
   undo(): void {
     if (!this.room.undoable) return;
     this.room.undo();
-    this.said = m.review_said_undone();
+    this.#announce(m.review_said_undone());
+  }
+
+  /** Of a text that stands there already nothing would be heard: with a space behind it, it is another one. */
+  #announce(text: string): void {
+    this.said = this.said === text ? `${text}\u00a0` : text;
   }
 
   #say(output: string): void {
@@ -70,10 +75,8 @@ export class Board {
     const place = this.placeOf(output);
     const tied = place === null ? [] : this.rows[place - 1]!.outputs.filter((other) => other !== output);
     const others = tied.map((other) => letterOf(this.outputs.indexOf(other))).join(', ');
-    if (place === null) this.said = m.review_said_removed({ letter });
-    else
-      this.said = tied.length
-        ? m.review_said_tied({ letter, place, others })
-        : m.review_said_placed({ letter, place });
+    if (place === null) this.#announce(m.review_said_removed({ letter }));
+    else if (tied.length) this.#announce(m.review_said_tied({ letter, place, others }));
+    else this.#announce(m.review_said_placed({ letter, place }));
   }
 }
