@@ -22,5 +22,19 @@ export default ts.config(
       'svelte/no-navigation-without-resolve': 'off',
       'no-undef': 'off'
     }
+  },
+  {
+    files: ['src/**'],
+    ignores: ['src/lib/ui/again.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          name: '$app/navigation',
+          importNames: ['invalidate', 'invalidateAll'],
+          message: 'It drops a navigation that is under way; readAgain (src/lib/ui/again.ts) waits for it.'
+        }
+      ]
+    }
   }
 );
