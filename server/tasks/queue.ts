@@ -112,7 +112,7 @@ async function drawn(
 
 /**
  * The first that fits of numbers drawn evenly: each task that fits is as likely as the others. The next that fits after one number would be
- * found more often behind a gap. Nothing, and so the most uncertain, where none of the numbers fits: about 3 in 100 times where a tenth of the tasks is
+ * found more often behind a gap. Nothing, and so the most uncertain, where none of the numbers fits: about once in a thousand times where a tenth of the tasks is
  * left to the caller, hardly ever where a fifth is.
  */
 async function atRandom(
