@@ -61,6 +61,8 @@ test('the project is one that the API accepts', () => {
   expect(NewProject.parse(json('project.json')).review).toEqual({
     mode: 'open',
     overlap: 2,
-    strength: false
+    strength: false,
+    order: 'arrival',
+    random_share: 0.2
   });
 });
