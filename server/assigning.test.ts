@@ -2,21 +2,18 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { randomFrom } from '#domain/random.ts';
 import type { AssignedTasks } from '#wire/assigning.ts';
 import type { Task } from '#wire/task.ts';
-import { connect } from './db/connect.ts';
 import { limits } from './limits.ts';
 import { recount, tallies } from './tasks/tally.ts';
 import { testApp, type TestApp } from './testing-app.ts';
+import { stories } from './testing-stories.ts';
 
 let t: TestApp;
-let db: ReturnType<typeof connect>;
+let db: TestApp['db'];
 beforeAll(async () => {
   t = await testApp();
-  db = connect({ connectionString: t.config.databaseUrl! }, 2);
+  ({ db } = t);
 });
-afterAll(async () => {
-  await db.$client.end();
-  await t.close();
-});
+afterAll(() => t.close());
 
 interface Someone {
   id: string;
@@ -26,14 +23,8 @@ interface Someone {
 /** A blind project with that many tasks, and people who judge in it, of whom the first has the specialty thorax. */
 async function setUp(count: number, people = 3, overlap = 1) {
   const project = await t.project({ mode: 'blind', overlap });
-  const body = Array.from({ length: count }, (_, n) => ({ prompt: `p${n}`, outputs: ['a', 'b'] }));
-  const sent = await t.call('POST', `/api/v1/projects/${project}/imports`, {
-    body: body.map((row) => JSON.stringify(row)).join('\n'),
-    headers: { 'content-type': 'application/jsonl' }
-  });
-  await expect
-    .poll(async () => (await t.call('GET', `/api/v1/imports/${sent.body.id}`)).body.status)
-    .toBe('done');
+  const rows = Array.from({ length: count }, (_, n) => ({ prompt: `p${n}`, outputs: ['a', 'b'] }));
+  await t.importRows(project, rows);
   const members: Someone[] = [];
   for (let n = 0; n < people; n++) members.push(await t.member(project, 'reviewer'));
   await t.call('PATCH', `/api/v1/projects/${project}/members/${members[0]!.id}`, {
@@ -205,16 +196,11 @@ test('what is refused as a whole, and who may not', async () => {
   expect((await list(bo)).length).toBe(1);
 });
 
-const SEEDS = Number(process.env.CONCORD_SEED ? 1 : 4);
-
-test(`whatever ${SEEDS} stories of giving and judging do, counts are those of the tasks, and no task comes twice or is forgotten`, async () => {
-  for (let n = 0; n < SEEDS; n++) {
-    const seed = Number(process.env.CONCORD_SEED ?? n + 1);
-    await story(seed).catch((error: unknown) => {
-      throw new Error(`CONCORD_SEED=${seed}`, { cause: error });
-    });
-  }
-}, 240_000);
+test(
+  'whatever stories of giving and judging do, counts are those of the tasks, and no task comes twice or is forgotten',
+  () => stories(4, story),
+  240_000
+);
 
 async function story(seed: number): Promise<void> {
   const random = randomFrom(seed);

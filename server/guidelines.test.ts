@@ -10,14 +10,10 @@ afterAll(() => t.close());
 async function setUp() {
   const project = await t.project({ mode: 'blind', overlap: 3 });
   const path = `/api/v1/projects/${project}`;
-  const lines = ['p1', 'p2'].map((prompt) => JSON.stringify({ prompt, outputs: ['a', 'b'] }));
-  const sent = await t.call('POST', `${path}/imports`, {
-    body: lines.join('\n'),
-    headers: { 'content-type': 'application/jsonl' }
-  });
-  await expect
-    .poll(async () => (await t.call('GET', `/api/v1/imports/${sent.body.id}`)).body.status)
-    .toBe('done');
+  await t.importRows(
+    project,
+    ['p1', 'p2'].map((prompt) => ({ prompt, outputs: ['a', 'b'] }))
+  );
   const [ada, bo] = [await t.member(project, 'reviewer', 'Ada'), await t.member(project, 'reviewer', 'Bo')];
   type Who = { token: string };
   const change = async (body: object, who?: Who) =>

@@ -1,20 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Task } from '#wire/task.ts';
-import { connect } from './db/connect.ts';
 import { limits } from './limits.ts';
 import { recount, tallies } from './tasks/tally.ts';
 import { testApp, type TestApp } from './testing-app.ts';
 
 let t: TestApp;
-let db: ReturnType<typeof connect>;
+let db: TestApp['db'];
 beforeAll(async () => {
   t = await testApp();
-  db = connect({ connectionString: t.config.databaseUrl! }, 2);
+  ({ db } = t);
 });
-afterAll(async () => {
-  await db.$client.end();
-  await t.close();
-});
+afterAll(() => t.close());
 
 interface Someone {
   id: string;
@@ -33,13 +29,7 @@ async function imported(project: string, specialties: (string | null)[]): Promis
     ...{ prompt: `p${n}`, outputs: ['a', 'b'], ranking: [[0], [1]] },
     ...(specialty === null ? {} : { specialty })
   }));
-  const sent = await t.call('POST', `/api/v1/projects/${project}/imports`, {
-    body: rows.map((row) => JSON.stringify(row)).join('\n'),
-    headers: { 'content-type': 'application/jsonl' }
-  });
-  await expect
-    .poll(async () => (await t.call('GET', `/api/v1/imports/${sent.body.id}`)).body.status)
-    .toBe('done');
+  await t.importRows(project, rows);
 }
 
 test('specialties are kept as words that differ in more than case; roles change, but the last owner stays one', async () => {

@@ -8,18 +8,6 @@ beforeAll(async () => {
 });
 afterAll(() => t.close());
 
-async function importRows(project: string, rows: object[]) {
-  const { body } = await t.call('POST', `/api/v1/projects/${project}/imports`, {
-    body: rows.map((row) => JSON.stringify(row)).join('\n'),
-    headers: { 'content-type': 'application/jsonl' }
-  });
-  for (;;) {
-    const found = await t.call('GET', `/api/v1/imports/${body.id}`);
-    if (found.body.status === 'done') return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 const overview = async (project: string, token?: string) =>
   (await t.call('GET', `/api/v1/projects/${project}/overview`, { token })).body;
 
@@ -31,7 +19,7 @@ test('an overview counts what each room of the flow holds', async () => {
     guidelines_changed: false,
     work: { pairs: { count: 0, complete: true }, datasets: 0, runs: 0, runs_active: 0, adapters: 0 }
   });
-  await importRows(project, [
+  await t.importRows(project, [
     { prompt: 'a', outputs: ['1', '2', '3'] },
     { prompt: 'b', outputs: ['1', '2', '3'], ranking: [[0], [1], [2]] },
     { prompt: 'c', chosen: '1', rejected: '2' }
@@ -46,7 +34,7 @@ test('an overview counts what each room of the flow holds', async () => {
 
 test('what waits for a person is what they would be handed, one after the other', async () => {
   const project = await t.project({ overlap: 1 });
-  await importRows(project, [
+  await t.importRows(project, [
     { prompt: 'a', outputs: ['1', '2'] },
     { prompt: 'b', outputs: ['1', '2'] }
   ]);
@@ -59,7 +47,7 @@ test('what waits for a person is what they would be handed, one after the other'
 
 test('reviewers see no counts of the work, viewers have nothing to do, strangers see nothing', async () => {
   const project = await t.project();
-  await importRows(project, [{ prompt: 'a', outputs: ['1', '2'] }]);
+  await t.importRows(project, [{ prompt: 'a', outputs: ['1', '2'] }]);
   const reviewer = await t.member(project, 'reviewer');
   const viewer = await t.member(project, 'viewer');
   expect((await overview(project, reviewer.token)).work).toBeNull();
@@ -74,7 +62,7 @@ test('the pairs of a large project are counted up to a limit, and said to be mor
   const ranking = outputs.map((_, i) => [i]);
   const enough = Math.ceil(limits.overview.pairs_counted_max / ((26 * 25) / 2));
   const rows = Array.from({ length: enough + 2 }, (_, i) => ({ prompt: `p${i}`, outputs, ranking }));
-  await importRows(project, rows);
+  await t.importRows(project, rows);
   const { pairs } = (await overview(project)).work;
   expect(pairs.complete).toBe(false);
   expect(pairs.count).toBeGreaterThanOrEqual(limits.overview.pairs_counted_max);

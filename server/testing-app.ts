@@ -3,7 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApp, type App } from './app.ts';
+import { connect } from './db/connect.ts';
 import { readConfig, type Config } from './config.ts';
+import type { Database } from './db/index.ts';
 import { testDatabase } from './db/testing.ts';
 
 export interface TestApp {
@@ -20,6 +22,10 @@ export interface TestApp {
   /** A member of a project with that role; the answer is their token. */
   member(project: string, role: string, name?: string): Promise<{ id: string; token: string }>;
   project(options?: { mode?: 'blind' | 'open'; overlap?: number; name?: string }): Promise<string>;
+  /** Imports rows as JSON lines and waits for the end; all of them have to be accepted. */
+  importRows(project: string, rows: readonly unknown[]): Promise<void>;
+  /** Beside the server, for what no call does. */
+  db: Database;
   close(): Promise<void>;
 }
 
@@ -41,6 +47,7 @@ export async function testApp(overrides: Partial<Config> = {}): Promise<TestApp>
   });
   const config: Config = { ...base, databaseUrl: urlOf(database.connection), ...overrides };
   const app = await createApp(config, () => {});
+  const db = connect({ connectionString: config.databaseUrl! }, 2);
   const origin = config.origin;
 
   async function call(method: string, path: string, options: CallOptions = {}) {
@@ -79,7 +86,21 @@ export async function testApp(overrides: Partial<Config> = {}): Promise<TestApp>
       });
       return { id: body.user.id, token: body.token };
     },
+    async importRows(project, rows) {
+      const { body } = await call('POST', `/api/v1/projects/${project}/imports`, {
+        body: rows.map((row) => JSON.stringify(row)).join('\n'),
+        headers: { 'content-type': 'application/jsonl' }
+      });
+      for (;;) {
+        const { body: found } = await call('GET', `/api/v1/imports/${body.id}`);
+        if (found.status === 'done' && !found.rows_rejected) return;
+        if (!['queued', 'running'].includes(found.status)) throw new Error(JSON.stringify(found));
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
+    db,
     async close() {
+      await db.$client.end();
       await app.close();
       await database.close();
       await rm(dataDir, { recursive: true, force: true });

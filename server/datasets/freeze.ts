@@ -63,7 +63,7 @@ async function gather(tx: Queryable, projectId: string, sight: Sight) {
   const raters = new Set<string>();
   const counts: DatasetCounts = { pairs: 0, train_pairs: 0, eval_pairs: 0, prompts: 0, tasks: 0, raters: 0 };
   let rows: Waiting[] = [];
-  for await (const { pairs, ...rest } of eachTaskPairs(tx, projectId, sight)) {
+  for await (const { pairs, ...rest } of eachTaskPairs(tx, projectId, { ...sight, picked: true })) {
     const { task } = rest;
     if (!pairs.length) continue;
     counts.tasks++;

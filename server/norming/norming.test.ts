@@ -1,20 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { NormingSession } from '#wire/norming.ts';
-import { connect } from '../db/connect.ts';
 import { limits } from '../limits.ts';
 import { roomApp, type RoomApp } from '../rooms/testing-room.ts';
 import { recount, tallies } from '../tasks/tally.ts';
 
 let t: RoomApp;
-let db: ReturnType<typeof connect>;
+let db: RoomApp['db'];
 beforeAll(async () => {
   t = await roomApp();
-  db = connect({ connectionString: t.config.databaseUrl! }, 2);
+  ({ db } = t);
 });
-afterAll(async () => {
-  await db.$client.end();
-  await t.close();
-});
+afterAll(() => t.close());
 
 interface Someone {
   id: string;

@@ -8,8 +8,8 @@ import { eachJudgedTask, findTask, pickedOf, type TaskRecord } from '../tasks/in
 export interface TaskPairs {
   task: TaskRecord;
   pairs: NamedPair[];
-  /** Why each rater was handed the task, by `<task>/<rater>`. */
-  picked: Map<string, Picked>;
+  /** Why each rater was handed the task, by `<task>/<rater>`; there where the filter asks for it. */
+  picked?: Map<string, Picked>;
 }
 
 export type NamedPair = Omit<DerivedPair, 'by'> & { by: NamedJudgement[] };
@@ -20,6 +20,8 @@ export interface PairFilter {
   kind?: RankingKind;
   /** Leave out tasks that are not revealed yet. */
   revealedOnly?: boolean;
+  /** Say why raters were handed the task: one more query for each page of tasks, for exports. */
+  picked?: boolean;
 }
 
 /**
@@ -39,14 +41,14 @@ export async function* eachTaskPairs(
     const shown = filter.revealedOnly ? tasks.filter(({ revealedAt }) => revealedAt) : tasks;
     const ids = shown.map(({ id }) => id);
     const judgements = await judgementsOf(db, ids);
-    const picked = await pickedOf(db, ids);
+    const picked = filter.picked ? { picked: await pickedOf(db, ids) } : {};
     for (const task of tasks) {
       const derived = derivePairs(
         task.outputs.map(({ id }) => id),
         judgements.get(task.id) ?? []
       ) as NamedPair[];
       const pairs = derived.filter((pair) => fits(pair, filter));
-      yield { task, pairs, picked };
+      yield { task, pairs, ...picked };
     }
   }
 }
@@ -98,7 +100,7 @@ export function trlPair({ task, pair, picked }: Omit<TaskPairs, 'pairs'> & { pai
     ranked_at: by[0]!.submittedAt,
     ranking_ids: by.map(({ id }) => id),
     raters: by.map(({ rater }) => rater),
-    picked: by.map(({ kind, rater }) => (kind === 'review' && picked.get(`${task.id}/${rater}`)) || null),
+    picked: by.map(({ kind, rater }) => (kind === 'review' && picked?.get(`${task.id}/${rater}`)) || null),
     edited: editedText !== null,
     strength: editedText === null ? strengthOf(chosen, rejected, by) : null,
     votes_for: votes.for,

@@ -30,7 +30,7 @@ const list: Route = {
 const PairList = listOf(Pair);
 
 async function* trlLines(db: Queryable, projectId: string, filter: PairFilter): AsyncGenerator<string> {
-  for await (const { pairs, ...rest } of eachTaskPairs(db, projectId, filter))
+  for await (const { pairs, ...rest } of eachTaskPairs(db, projectId, { ...filter, picked: true }))
     yield pairs.map((pair) => JSON.stringify(trlPair({ ...rest, pair })) + '\n').join('');
 }
 

@@ -1,22 +1,18 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { randomFrom } from '#domain/random.ts';
-import { connect } from '../db/connect.ts';
 import { limits } from '../limits.ts';
 import { askerOf, leaseNext, type Asker } from '../tasks/queue.ts';
 import { testApp, type TestApp } from '../testing-app.ts';
 import { catchUp } from './index.ts';
 
 let t: TestApp;
-let db: ReturnType<typeof connect>;
+let db: TestApp['db'];
 beforeAll(async () => {
   t = await testApp();
-  db = connect({ connectionString: t.config.databaseUrl! }, 2);
+  ({ db } = t);
 });
-afterAll(async () => {
-  await db.$client.end();
-  await t.close();
-});
+afterAll(() => t.close());
 
 type Row = {
   prompt: string;
@@ -30,22 +26,12 @@ const row = (n: number, sources: string[]): Row => ({
   outputs: sources.map((source, at) => ({ text: `${n} ${at}`, source }))
 });
 
-async function importRows(project: string, rows: unknown[]): Promise<void> {
-  const sent = await t.call('POST', `/api/v1/projects/${project}/imports`, {
-    body: rows.map((one) => JSON.stringify(one)).join('\n'),
-    headers: { 'content-type': 'application/jsonl' }
-  });
-  await expect
-    .poll(async () => (await t.call('GET', `/api/v1/imports/${sent.body.id}`)).body, { timeout: 20_000 })
-    .toMatchObject({ status: 'done', rows_rejected: 0 });
-}
-
 const change = (project: string, review: object) =>
   t.call('PATCH', `/api/v1/projects/${project}`, { body: { review } });
 
 async function setUp(rows: unknown[], random_share: number, overlap = 2): Promise<string> {
   const project = await t.project({ mode: 'blind', overlap });
-  await importRows(project, rows);
+  await t.importRows(project, rows);
   await change(project, { order: 'uncertainty', random_share });
   await catchUp(db);
   return project;
@@ -266,7 +252,7 @@ test('a server that is killed between two steps goes on there; tasks that arrive
   const count = 2 * tasks_at_once + 100;
   const rows = Array.from({ length: count }, (_, n) => row(n, ['a', 'b']));
   const project = await t.project({ mode: 'blind', overlap: 2 });
-  await importRows(project, rows);
+  await t.importRows(project, rows);
   await catchUp(db);
   // Turned on behind the server's back, so that its own check does not come first: it asks every few seconds.
   await db.execute(sql`update project set task_order = 'uncertainty' where id = ${project}`);
@@ -275,7 +261,7 @@ test('a server that is killed between two steps goes on there; tasks that arrive
   expect((await fit(project)).scored_to).toBeGreaterThanOrEqual(tasks_at_once);
   await catchUp(db);
   expect(await values(project)).toHaveLength(count);
-  await importRows(project, [row(-1, ['a', 'c'])]);
+  await t.importRows(project, [row(-1, ['a', 'c'])]);
   await catchUp(db);
   expect(await values(project)).toHaveLength(count + 1);
   expect((await fit(project)).judgements).toBe(0);
@@ -284,10 +270,10 @@ test('a server that is killed between two steps goes on there; tasks that arrive
     ...row(-2 - n, ['a', 'b']),
     ranking: [[0], [1]]
   }));
-  await importRows(project, voted);
+  await t.importRows(project, voted);
   await catchUp(db);
   expect(await fit(project)).toMatchObject({ judgements: 0, names: [] });
-  await importRows(project, [{ ...row(-100, ['a', 'b']), ranking: [[0], [1]] }]);
+  await t.importRows(project, [{ ...row(-100, ['a', 'b']), ranking: [[0], [1]] }]);
   await catchUp(db);
   const now = await fit(project);
   expect(now).toMatchObject({ judgements: new_judgements_min, names: ['a', 'b'] });

@@ -7,7 +7,6 @@ import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
 import { CLIENT, SAVED } from '#wire/room.ts';
 import { addTask } from '../tasks/index.ts';
-import { connect } from '../db/connect.ts';
 import { testApp, type TestApp } from '../testing-app.ts';
 
 export interface RoomApp extends TestApp {
@@ -21,7 +20,7 @@ export interface RoomApp extends TestApp {
 /** The whole server on a port, with sockets. */
 export async function roomApp(): Promise<RoomApp> {
   const t = await testApp();
-  const db = connect({ connectionString: t.config.databaseUrl! }, 2);
+  const { db } = t;
   const server = createServer((_, response) => response.end());
   server.on('upgrade', (request, socket, head) => t.app.upgrade(request, socket, head));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -39,7 +38,6 @@ export async function roomApp(): Promise<RoomApp> {
     async close() {
       server.closeAllConnections();
       server.close();
-      await db.$client.end();
       await t.close();
     }
   };

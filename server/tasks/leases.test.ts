@@ -1,34 +1,24 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Task } from '#wire/task.ts';
-import { connect } from '../db/connect.ts';
 import { testApp, type TestApp } from '../testing-app.ts';
 import { recount, tallies } from './tally.ts';
 
 let t: TestApp;
-let db: ReturnType<typeof connect>;
+let db: TestApp['db'];
 beforeAll(async () => {
   t = await testApp();
-  db = connect({ connectionString: t.config.databaseUrl! }, 2);
+  ({ db } = t);
 });
-afterAll(async () => {
-  await db.$client.end();
-  await t.close();
-});
+afterAll(() => t.close());
 
 /** A blind project with that many tasks, and two people who judge in it. */
 async function setUp(tasks: number, overlap = 1) {
   const project = await t.project({ mode: 'blind', overlap });
-  const body = Array.from({ length: tasks }, (_, n) =>
-    JSON.stringify({ prompt: `p${n}`, outputs: ['a', 'b'] })
+  await t.importRows(
+    project,
+    Array.from({ length: tasks }, (_, n) => ({ prompt: `p${n}`, outputs: ['a', 'b'] }))
   );
-  const sent = await t.call('POST', `/api/v1/projects/${project}/imports`, {
-    body: body.join('\n'),
-    headers: { 'content-type': 'application/jsonl' }
-  });
-  await expect
-    .poll(async () => (await t.call('GET', `/api/v1/imports/${sent.body.id}`)).body.status)
-    .toBe('done');
   const [ada, bo] = [await t.member(project, 'reviewer', 'Ada'), await t.member(project, 'reviewer', 'Bo')];
   const next = async ({ token }: { token: string }, after?: Task): Promise<Task> => {
     const query = after ? `?after=${after.id}` : '';

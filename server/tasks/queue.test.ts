@@ -3,21 +3,18 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { randomFrom } from '#domain/random.ts';
 import type { TaskOrder } from '#wire/project.ts';
 import type { Task } from '#wire/task.ts';
-import { connect } from '../db/connect.ts';
 import { catchUp } from '../priority/index.ts';
 import { testApp, type TestApp } from '../testing-app.ts';
+import { stories } from '../testing-stories.ts';
 import { recount, tallies } from './tally.ts';
 
 let t: TestApp;
-let db: ReturnType<typeof connect>;
+let db: TestApp['db'];
 beforeAll(async () => {
   t = await testApp();
-  db = connect({ connectionString: t.config.databaseUrl! }, 2);
+  ({ db } = t);
 });
-afterAll(async () => {
-  await db.$client.end();
-  await t.close();
-});
+afterAll(() => t.close());
 
 type Member = { id: string; token: string };
 
@@ -27,13 +24,7 @@ async function setUp(tasks: number, people: number, overlap: number, order: Task
   expect((await t.call('PATCH', `/api/v1/projects/${project}`, { body: { review } })).status).toBe(200);
   const outputs = (n: number) => ['a', 'b'].map((text, at) => ({ text, source: 'xyz'[(n + at) % 3] }));
   const rows = Array.from({ length: tasks }, (_, n) => ({ prompt: `p${n}`, outputs: outputs(n) }));
-  const sent = await t.call('POST', `/api/v1/projects/${project}/imports`, {
-    body: rows.map((row) => JSON.stringify(row)).join('\n'),
-    headers: { 'content-type': 'application/jsonl' }
-  });
-  await expect
-    .poll(async () => (await t.call('GET', `/api/v1/imports/${sent.body.id}`)).body.status)
-    .toBe('done');
+  await t.importRows(project, rows);
   await catchUp(db);
   const members = await Promise.all(Array.from({ length: people }, () => t.member(project, 'reviewer')));
   return { project, members };
@@ -136,16 +127,11 @@ test('a skipped task comes last, and in its turn again once the skip is taken ba
   expect(numbers).toEqual([2, 3, 1]);
 });
 
-const SEEDS = Number(process.env.CONCORD_SEED ? 1 : 16);
-
-test(`whatever ${SEEDS} stories of people do, the counts are those of the tasks, nothing is handed out twice or forgotten`, async () => {
-  for (let n = 0; n < SEEDS; n++) {
-    const seed = Number(process.env.CONCORD_SEED ?? n + 1);
-    await story(seed).catch((error: unknown) => {
-      throw new Error(`CONCORD_SEED=${seed}`, { cause: error });
-    });
-  }
-}, 120_000);
+test(
+  'whatever stories of people do, the counts are those of the tasks, nothing is handed out twice or forgotten',
+  () => stories(16, story),
+  120_000
+);
 
 async function story(seed: number): Promise<void> {
   const random = randomFrom(seed);

@@ -1,6 +1,5 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { connect } from '../../server/db/connect.ts';
 import { runsApp, type RunsApp } from '../../server/runs/testing-runs.ts';
 import { trainerBuilt } from '../../server/runs/testing-model.ts';
 
@@ -223,13 +222,12 @@ const read = async (path: string) => (await t.call('GET', `/api/v1${path}`)).bod
 
 /** As it stands while its panel votes: in this open project nobody could begin one. */
 async function keepNorming(project: string, members: string[], task: string): Promise<string> {
-  const db = connect({ connectionString: t.config.databaseUrl! }, 1);
+  const { db } = t;
   const id = 'norming_kept';
   await db.execute(sql`insert into norming_session (id, project_id, name, status, created_by)
     values (${id}, ${project}, 'Norming', 'voting', ${members[0]})`);
   for (const member of members) await db.execute(sql`insert into norming_member values (${id}, ${member})`);
   await db.execute(sql`insert into norming_task values (${id}, ${task})`);
-  await db.$client.end();
   return id;
 }
 

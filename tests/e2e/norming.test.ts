@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { NormingSession } from '#wire/norming.ts';
 import type { Task } from '#wire/task.ts';
 import { openPanel, type Panel } from './panel.ts';
-import { barriers, callAs, overhang, picture, press, saved, settled, type Person } from './people.ts';
+import { barriers, callAs, expectToHold, press, saved, type Person } from './people.ts';
 
 /*
  * A panel of three, each in a browser of their own, from the first vote to the second agreement: each test goes on where
@@ -134,19 +134,7 @@ test('the pages hold in light and dark, and on a phone', async () => {
   ] as const) {
     await page.goto(path);
     await page.getByRole('heading', { level: 1 }).waitFor();
-    for (const scheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme: scheme });
-      for (const [width, height] of [
-        [1440, 900],
-        [390, 844]
-      ] as const) {
-        await page.setViewportSize({ width, height });
-        await settled(page);
-        expect(await barriers(page), `${path} ${scheme} ${width}`).toEqual([]);
-        expect(await overhang(page), `${path} ${scheme} ${width}`).toBeLessThanOrEqual(0);
-        await picture(page, `pages/${name}-${scheme}-${width}`);
-      }
-    }
+    await expectToHold(page, `pages/${name}`);
   }
   expect([...ada!.complaints, ...bo!.complaints, ...cy!.complaints]).toEqual([]);
 });

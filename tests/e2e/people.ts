@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
+import { expect } from 'vitest';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 
 const root = new URL('../..', import.meta.url).pathname;
@@ -141,6 +142,25 @@ export async function barriers(page: Page): Promise<string[]> {
 export async function overhang(page: Page): Promise<number> {
   await settled(page);
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+}
+
+/**
+ * What stands on the page holds in light and dark, on a screen and on a phone: no barrier, nothing wider than the screen.
+ * A picture of each is kept under `name`.
+ */
+export async function expectToHold(page: Page, name: string): Promise<void> {
+  for (const scheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme: scheme });
+    for (const [width, height] of [
+      [1440, 900],
+      [390, 844]
+    ] as const) {
+      await page.setViewportSize({ width, height });
+      expect(await barriers(page), `${name} ${scheme} ${width}`).toEqual([]);
+      expect(await overhang(page), `${name} ${scheme} ${width}`).toBeLessThanOrEqual(0);
+      await picture(page, `${name}-${scheme}-${width}`);
+    }
+  }
 }
 
 /** After another size or colour scheme: laid out anew, and nothing on its way from one colour to another. */
