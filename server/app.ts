@@ -91,6 +91,7 @@ async function compose(
   const rooms = createRooms(services);
   closing.push(() => rooms.close());
   const rankings = createRankings(services, rooms);
+  closing.push(async () => rankings.close());
   const panels = createPanels(services, rooms);
   const priority = keepPriority(services);
   closing.push(() => priority.close());

@@ -16,7 +16,7 @@ export { addImportedVotes, judgementsOf, type NamedJudgement } from './versions.
 export type { BallotRooms } from './submit.ts';
 
 export function createRankings(services: Services, rooms: BallotRooms) {
-  const tellProgress = createProgress(services, rooms.tell);
+  const progress = createProgress(services, rooms.tell);
   const put: Route = {
     method: 'PUT',
     path: '/tasks/{task}/ranking',
@@ -28,7 +28,7 @@ export function createRankings(services: Services, rooms: BallotRooms) {
       const { actor, params, body } = call;
       const row = await submit(services.db, rooms, actor, params.task!, body);
       await announceSubmission(rooms.tell, call, row);
-      tellProgress(call.project.id);
+      progress.tell(call.project.id);
       return json(200, rankingJson(row, actor.name));
     }
   };
@@ -42,7 +42,7 @@ export function createRankings(services: Services, rooms: BallotRooms) {
     answers: { 200: Ranking },
     async handle({ actor, params, project }) {
       const row = await undoSubmission(services.db, actor, params.task!);
-      tellProgress(project.id);
+      progress.tell(project.id);
       return json(200, rankingJson(row, actor.name));
     }
   };
@@ -90,7 +90,7 @@ export function createRankings(services: Services, rooms: BallotRooms) {
       });
       if (isNew) {
         await announceReveal(rooms.tell, call, params.task!);
-        tellProgress(project.id);
+        progress.tell(project.id);
       }
       return new Response(null, { status: 204 });
     }
@@ -115,7 +115,7 @@ export function createRankings(services: Services, rooms: BallotRooms) {
   };
 
   const api: RoomApi = { routes: [put, undo, list, reveal, adjudicate, consensus] };
-  return { api };
+  return { api, close: progress.close };
 }
 
 const list: Route = {
