@@ -29,16 +29,22 @@ function marked(seat: number, edit: number): number {
   return view.getFloat64(0);
 }
 
+export interface Edit {
+  seat: number;
+  number: number;
+  frame: Uint8Array;
+}
+
 /** All people's ends of a server, in this process: they write, hear what others wrote, and take the time of it. */
 export class Crowd {
   readonly #protocol: Protocol;
   readonly #seats: Seat[];
   readonly #sockets: WebSocket[] = [];
-  readonly #write: ((value: number) => void)[] = [];
+  readonly #make: ((value: number) => Uint8Array)[] = [];
   readonly #edits: number[];
   readonly #sentAt: Float64Array[];
   #times: number[] = [];
-  #sent = 0;
+  #made = 0;
   closed = 0;
 
   constructor(protocol: Protocol, seats: Seat[]) {
@@ -61,9 +67,13 @@ export class Crowd {
     const socket = new WebSocket(url(port, room), { headers: { authorization: `Bearer ${token}` } });
     const doc = new Y.Doc();
     const ratings = doc.getMap('ratings');
-    doc.on('update', (made: Uint8Array) => socket.send(update(room, made)));
+    let made: Uint8Array;
+    doc.on('update', (fresh: Uint8Array) => (made = fresh));
     this.#sockets[at] = socket;
-    this.#write[at] = (value) => ratings.set(key, value);
+    this.#make[at] = (value) => {
+      ratings.set(key, value);
+      return update(room, made);
+    };
     return new Promise((resolve, reject) => {
       socket.on('open', () => {
         const first = hello(room);
@@ -99,36 +109,44 @@ export class Crowd {
     }
   }
 
-  /** So many edits a second, by everybody in turn, for so long; `others` are who hears each. */
-  async write(perSecond: number, seconds: number, others: number): Promise<Measured> {
-    await this.#writeFor(perSecond, 2);
+  /** Sends so many edits a second and takes the times of all but those of the first two seconds; `others` are who hears each. */
+  async write(edits: Edit[], perSecond: number, others: number): Promise<Measured> {
+    const WARM_SECONDS = 2;
+    const measured = edits.slice(WARM_SECONDS * perSecond);
+    await this.#send(edits.slice(0, WARM_SECONDS * perSecond), perSecond);
     this.#times = [];
-    this.#sent = 0;
-    await this.#writeFor(perSecond, seconds);
-    const sent = this.#sent;
+    await this.#send(measured, perSecond);
+    const sent = measured.length;
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     const times = this.#times.sort((a, b) => a - b);
     const quantile = (q: number) => times[Math.min(times.length - 1, Math.floor(times.length * q))] ?? NaN;
     return { sent, heard: times.length, due: sent * others, p50: quantile(0.5), p99: quantile(0.99) };
   }
 
-  async #writeFor(perSecond: number, seconds: number): Promise<void> {
-    const started = performance.now();
-    let done = 0;
-    const all = perSecond * seconds;
-    while (done < all) {
-      const due = Math.min(all, ((performance.now() - started) / 1_000) * perSecond);
-      for (; done < due; done++) this.#edit();
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+  /**
+   * Edits to be sent, by everybody in turn: made before, as pages make theirs on machines of their own. A step that is
+   * prime to the number of seats puts neighbours in time into different rooms.
+   */
+  prepare(count: number): Edit[] {
+    return Array.from({ length: count }, () => {
+      const seat = (this.#made++ * 377) % this.#seats.length;
+      const number = ++this.#edits[seat]!;
+      return { seat, number, frame: this.#make[seat]!(marked(seat, number)) };
+    });
   }
 
-  /** A step that is prime to the number of seats: neighbours in time are in different rooms. */
-  #edit(): void {
-    const seat = (this.#sent++ * 377) % this.#seats.length;
-    const edit = ++this.#edits[seat]!;
-    this.#sentAt[seat]![edit % EDITS_REMEMBERED] = performance.now();
-    this.#write[seat]!(marked(seat, edit));
+  async #send(edits: Edit[], perSecond: number): Promise<void> {
+    const started = performance.now();
+    let done = 0;
+    while (done < edits.length) {
+      const due = Math.min(edits.length, ((performance.now() - started) / 1_000) * perSecond);
+      for (; done < due; done++) {
+        const { seat, number, frame } = edits[done]!;
+        this.#sentAt[seat]![number % EDITS_REMEMBERED] = performance.now();
+        this.#sockets[seat]!.send(frame);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
   }
 
   leave(): void {

@@ -62,8 +62,10 @@ async function add(name: string, port: number, pid: number, protocol: Protocol):
 }
 
 async function measure({ name, pid, crowd }: Runner, rate: number, seconds: number): Promise<Measured> {
-  const [serverBefore, ownBefore, at] = [cpuOf(pid), process.cpuUsage(), performance.now()];
-  const measured = await crowd.write(rate, seconds, people / rooms - 1);
+  const edits = crowd.prepare(rate * (seconds + 2));
+  const [serverBefore, databaseBefore] = [cpuOf(pid), databaseCpu()];
+  const [ownBefore, at] = [process.cpuUsage(), performance.now()];
+  const measured = await crowd.write(edits, rate, people / rooms - 1);
   const passed = performance.now() - at;
   const own = process.cpuUsage(ownBefore);
   const { sent, heard, due, p50, p99 } = measured;
@@ -75,6 +77,7 @@ async function measure({ name, pid, crowd }: Runner, rate: number, seconds: numb
     `p99 ${p99.toFixed(1)} ms`.padStart(15),
     `heard ${((100 * heard) / due).toFixed(1)} % of ${sent} edits`,
     `server ${share(cpuOf(pid) - serverBefore)} of a core, ${memoryOf(pid)} MB`,
+    `PostgreSQL ${share(databaseCpu() - databaseBefore)}`,
     `load ${share((own.user + own.system) / 1_000)}`
   ];
   console.log(cells.join('  ') + (crowd.closed ? `  ${crowd.closed} sockets closed` : ''));
@@ -126,6 +129,15 @@ async function startPeer(): Promise<{ child: ChildProcess; port: number }> {
   });
   await new Promise((resolve) => child.stdout!.once('data', resolve));
   return { child, port };
+}
+
+/** Of all processes of the one PostgreSQL that both write to. */
+function databaseCpu(): number {
+  const postmaster = Number(
+    readFileSync(join(server.dataDir, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0]
+  );
+  const children = readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ');
+  return [postmaster, ...children.map(Number)].reduce((sum, pid) => sum + cpuOf(pid), 0);
 }
 
 /** Milliseconds of processor time that a process has had; Linux only. */

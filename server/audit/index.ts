@@ -24,22 +24,22 @@ const CHAIN_LOCK = 0x61756469;
  */
 export async function appendAudit(tx: Queryable, entry: AuditEntry): Promise<void> {
   await tx.execute(sql`select pg_advisory_xact_lock(${CHAIN_LOCK})`);
-  const head = await tx.execute<{ seq: string | number; hash: string }>(
-    sql`select seq, hash from audit_row order by seq desc limit 1`
+  // A statement of its own: one sees what had committed when it began, and the lock may have had to be waited for.
+  const found = await tx.execute<{ now: string; seq: string | number | null; hash: string | null }>(
+    sql`select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as now, seq, hash
+      from (select) as here left join (select seq, hash from audit_row order by seq desc limit 1) as head on true`
   );
-  const now = await tx.execute<{ now: string }>(
-    sql`select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as now`
-  );
+  const head = found.rows[0]!;
   const row = {
-    seq: Number(head.rows[0]?.seq ?? 0) + 1,
-    at: now.rows[0]!.now,
+    seq: Number(head.seq ?? 0) + 1,
+    at: head.now,
     userId: entry.actor === 'system' ? null : entry.actor.id,
     via: entry.actor === 'system' ? 'system' : `${entry.actor.via.kind}:${entry.actor.via.id}`,
     action: entry.action,
     object: entry.object,
     projectId: entry.projectId,
     facts: entry.facts,
-    previousHash: head.rows[0]?.hash ?? GENESIS
+    previousHash: head.hash ?? GENESIS
   };
   await tx.insert(auditRow).values({ ...row, hash: hashOf(row) });
 }

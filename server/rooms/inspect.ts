@@ -14,6 +14,8 @@ export interface Inspection {
   parts: number;
   /** Whether it repeats edits that are known. What it says of those is unchecked, and must go no further. */
   repeats: boolean;
+  /** How far the edits of each client are known once it is taken, where it has some. */
+  reaches: ReadonlyMap<number, number>;
 }
 
 export interface Known {
@@ -54,14 +56,15 @@ export function inspectUpdate(update: Uint8Array, known: Known): Inspection {
   for (const struct of structs) checkStruct(struct);
 
   const parts = structs.length + deletions.length;
+  const reaches = new Map(fresh.map(([client, { to }]) => [client, to]));
   const repeats = [...ranges].some(([client, { from }]) => from < known.clock(client));
   const reach = (client: number) => Math.max(known.clock(client), ranges.get(client)?.to ?? 0);
   const gap = fresh.some(([client, { from }]) => from > known.clock(client));
   const missing = structs.some((struct) => refersBeyond(struct, reach));
   const early = deletions.some(({ client, to }) => to > reach(client));
-  if (gap || missing || early) return { verdict: 'waits', parts, repeats };
+  if (gap || missing || early) return { verdict: 'waits', parts, repeats, reaches };
   const deletes = deletions.some(({ client, from, to }) => !known.isDeleted(client, from, to - from));
-  return { verdict: fresh.length || deletes ? 'new' : 'nothing', parts, repeats };
+  return { verdict: fresh.length || deletes ? 'new' : 'nothing', parts, repeats, reaches };
 }
 
 /** The update without the edits that are known; an honest page repeats some when it comes back. */
