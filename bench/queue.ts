@@ -66,6 +66,16 @@ await measure('progress, of an owner', () => call('GET', `${root}/overview`, own
 
 await allAtOnce();
 
+const overlap = (to: number) => t.call('PATCH', root, { body: { review: { overlap: to } } });
+await measure('overlap raised', () => overlap(3), 1);
+await measure(
+  'led back over half the queue by that, once',
+  () => call('POST', `${tasks}/next`, ada.token),
+  1
+);
+await measure('overlap lowered again', () => overlap(2), 1);
+await measure('overlap lowered too far: refused', () => overlap(1), 1);
+
 await t.call('PATCH', root, { body: { review: { order: 'uncertainty' } } });
 const valuing = performance.now();
 await measure(
@@ -159,11 +169,11 @@ function say(what: string, waits: number[]): void {
 async function fill(): Promise<void> {
   const sql = (text: string, values: unknown[]) => db.$client.query(text, values);
   await sql(
-    `insert into task (id, project_id, number, prompt, prompt_hash, content_hash, status, raters, judged)
+    `insert into task (id, project_id, number, prompt, prompt_hash, content_hash, status, raters, judged, overlap)
      select 'task_' || n, $1, n, jsonb_build_array(jsonb_build_object('role', 'user', 'content',
        'Describe the radiograph with the number ' || n || ' here.')), md5(n::text), md5(n::text),
        case when n % 10 = 0 then 'revealed' else 'open' end, case when n % 10 = 0 then 2 when n <= $2 / 2 then 1 else 0 end,
-       n % 10 = 0 or n <= $2 / 2
+       n % 10 = 0 or n <= $2 / 2, case when n % 10 = 0 then 2 end
      from generate_series(1, $2::int) n`,
     [project, count]
   );

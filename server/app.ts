@@ -23,6 +23,7 @@ import { api as overviewApi } from './overview.ts';
 import { api as pairsApi } from './pairs/index.ts';
 import { keepPriority } from './priority/index.ts';
 import { createPanels } from './panels/index.ts';
+import { api as projectsApi } from './projects.ts';
 import { createRankings } from './rankings/index.ts';
 import { createRooms } from './rooms/index.ts';
 import { createRuns } from './runs/index.ts';
@@ -103,7 +104,8 @@ async function compose(
 
   const apis = [
     ...[authApi, intake.api, tasksApi, rooms.api, rankings.api, panels.api, normingApi],
-    ...[pairsApi, datasetsApi, runs.api, artifacts.api, overviewApi, guidelinesApi, membersApi, assigningApi]
+    ...[pairsApi, datasetsApi, runs.api, artifacts.api, overviewApi],
+    ...[guidelinesApi, projectsApi, membersApi, assigningApi]
   ];
   return {
     config,

@@ -1,4 +1,5 @@
 import { PEOPLE_GIVEN_MAX, TASKS_GIVEN_MAX } from '#wire/assigning.ts';
+import { OVERLAP_MAX } from '#wire/review.ts';
 import { SPECIALTIES_MAX, SPECIALTY_LENGTH_MAX } from '#wire/specialty.ts';
 
 /** Every limit of the server in one place, by room; each has a test that crosses it. */
@@ -43,6 +44,7 @@ export const limits = {
     /** Orders in which a task's outputs are shown; more than members who would judge one task. */
     seats_max: 999,
     outputs_max: 26,
+    overlap_max: OVERLAP_MAX,
     given_at_once_max: TASKS_GIVEN_MAX,
     people_given_max: PEOPLE_GIVEN_MAX,
     lease_minutes: 30,

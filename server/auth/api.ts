@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { AcceptInvitation, Invitation, Me, NewToken, Token, TokenCreated } from '#wire/me.ts';
 import {
-  ChangeProject,
   InvitationCreated,
   Member,
   MemberCreated,
@@ -24,7 +23,7 @@ import {
   setGoal
 } from './members.ts';
 import { memberOf, projectById } from './membership.ts';
-import { changeProject, createProject, projectJson, projectsOf } from './projects.ts';
+import { createProject, projectJson, projectsOf } from './projects.ts';
 import { createToken, revokeToken, tokensOf } from './tokens.ts';
 
 const me: Route = {
@@ -69,20 +68,6 @@ const projects: Route[] = [
     }
   }
 ];
-
-const change: Route = {
-  method: 'PATCH',
-  path: '/projects/{project}',
-  summary:
-    'Changes name, guidelines, categories of remarks, the question of strength or the order of the queue',
-  access: { who: 'member', action: 'project.write', object: 'project' },
-  body: ChangeProject,
-  answers: { 200: Project },
-  async handle({ services, actor, project, body }) {
-    const row = await changeProject(services.db, actor, project.id, body);
-    return json(200, projectJson(row, project.role));
-  }
-};
 
 const linkOf = ({ config }: Services, secret: string) => `${config.origin}/invite/${secret}`;
 
@@ -231,6 +216,6 @@ const tokens: Route[] = [
 ];
 
 export const api: RoomApi = {
-  routes: [me, ...projects, change, ...members, ...invitations, ...tokens],
+  routes: [me, ...projects, ...members, ...invitations, ...tokens],
   locate: { project: async (services, id) => (await projectById(services.db, id))?.id ?? null }
 };

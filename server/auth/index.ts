@@ -5,5 +5,5 @@ export type { Actor } from './actor.ts';
 export { standings, type Standing } from './standing.ts';
 export { memberOf, projectById, roleOf, type ProjectRow } from './membership.ts';
 export { changeMember, checkJudges, membersOf } from './members.ts';
-export { createProject } from './projects.ts';
+export { changeProject, createProject, projectJson } from './projects.ts';
 export { ensureBootstrapOwner } from './bootstrap.ts';

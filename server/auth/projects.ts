@@ -43,41 +43,38 @@ export async function createProject(
   });
 }
 
-/** Changes what is given; guidelines as they stood are kept. */
+/** Changes what is given, and locks the project; guidelines as they stood are kept. */
 export async function changeProject(
-  db: Database,
+  tx: Queryable,
   actor: Actor,
   id: string,
   given: ChangeProject
-): Promise<ProjectRow> {
-  return db.transaction(async (tx) => {
-    const [before] = await tx.select().from(project).where(eq(project.id, id)).for('update');
-    const { name, guidelines, review, span_categories } = given;
-    const isRewritten = guidelines !== undefined && guidelines !== before!.guidelines;
-    if (isRewritten)
-      await tx.insert(guidelinesPast).values({
-        projectId: id,
-        text: before!.guidelines,
-        userId: actor.id,
-        replacedAt: sql`clock_timestamp()`
-      });
-    const [row] = await tx
-      .update(project)
-      .set({
-        name: name ?? before!.name,
-        guidelines: guidelines ?? before!.guidelines,
-        strength: review?.strength ?? before!.strength,
-        dueOn: review?.due_on === undefined ? before!.dueOn : review.due_on,
-        taskOrder: review?.order ?? before!.taskOrder,
-        randomShare: review?.random_share ?? before!.randomShare,
-        spanCategories: span_categories ?? before!.spanCategories
-      })
-      .where(eq(project.id, id))
-      .returning();
-    const facts = { changed: Object.keys(given).sort() };
-    await appendAudit(tx, { actor, action: 'project.change', object: id, projectId: id, facts });
-    return row!;
-  });
+): Promise<{ before: ProjectRow; after: ProjectRow }> {
+  const [before] = await tx.select().from(project).where(eq(project.id, id)).for('no key update');
+  const { name, guidelines, review, span_categories } = given;
+  const isRewritten = guidelines !== undefined && guidelines !== before!.guidelines;
+  if (isRewritten)
+    await tx.insert(guidelinesPast).values({
+      projectId: id,
+      text: before!.guidelines,
+      userId: actor.id,
+      replacedAt: sql`clock_timestamp()`
+    });
+  const [after] = await tx
+    .update(project)
+    .set({
+      name: name ?? before!.name,
+      guidelines: guidelines ?? before!.guidelines,
+      overlap: review?.overlap ?? before!.overlap,
+      strength: review?.strength ?? before!.strength,
+      dueOn: review?.due_on === undefined ? before!.dueOn : review.due_on,
+      taskOrder: review?.order ?? before!.taskOrder,
+      randomShare: review?.random_share ?? before!.randomShare,
+      spanCategories: span_categories ?? before!.spanCategories
+    })
+    .where(eq(project.id, id))
+    .returning();
+  return { before: before!, after: after! };
 }
 
 export function projectJson(row: ProjectRow, role: Project['role']): Project {

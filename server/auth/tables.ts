@@ -12,6 +12,7 @@ import {
   uniqueIndex
 } from 'drizzle-orm/pg-core';
 import { SPAN_CATEGORIES } from '#wire/categories.ts';
+import { RANDOM_SHARE } from '#wire/review.ts';
 import type { Criterion, ProjectMode, Role, TaskOrder } from '#wire/project.ts';
 
 const at = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
@@ -82,7 +83,7 @@ export const project = pgTable('project', {
   name: text().notNull(),
   guidelines: text().notNull().default(''),
   mode: text().$type<ProjectMode>().notNull(),
-  /** Rankings by different people that reveal a blind task. */
+  /** Rankings by different people that reveal a task without an overlap of its own. */
   overlap: integer().notNull().default(1),
   criteria: jsonb().$type<Criterion[]>().notNull(),
   strength: boolean().notNull().default(false),
@@ -90,7 +91,7 @@ export const project = pgTable('project', {
   dueOn: date('due_on', { mode: 'string' }),
   spanCategories: jsonb('span_categories').$type<string[]>().notNull().default(SPAN_CATEGORIES),
   taskOrder: text('task_order').$type<TaskOrder>().notNull().default('arrival'),
-  randomShare: doublePrecision('random_share').notNull().default(0.2),
+  randomShare: doublePrecision('random_share').notNull().default(RANDOM_SHARE),
   createdBy: text('created_by').references(() => user.id),
   createdAt: at('created_at').notNull().defaultNow()
 });

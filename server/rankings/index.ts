@@ -77,6 +77,7 @@ export function createRankings(services: Services, rooms: BallotRooms) {
     async handle(call) {
       const { actor, params, project } = call;
       const isNew = await services.db.transaction(async (tx) => {
+        await lockTask(tx, params.task!);
         if (!(await revealTask(tx, params.task!))) return false;
         const entry = {
           actor,

@@ -62,7 +62,7 @@ export async function submit(
   const project = (await projectById(db, task.projectId))!;
   checkSubmission(task, given, project.criteria);
   checkSpans(task, given.spans ?? [], project.spanCategories);
-  await checkOpen(db, task, actor.id, project.overlap);
+  await checkOpen(db, task, actor.id);
   const change = {
     ranks: ranksFromTiers(given.tiers),
     ratings: given.ratings ?? {},
@@ -70,7 +70,7 @@ export async function submit(
   };
   return rooms.editBallot(taskId, actor.id, change, async (tx, folded) => {
     const locked = (await lockTask(tx, taskId))!;
-    await checkOpen(tx, locked, actor.id, project.overlap);
+    await checkOpen(tx, locked, actor.id);
     const row = await addVersion(tx, {
       ...{ taskId, kind: 'review', userId: actor.id, verdict: given.verdict, roomSeq: folded.seq },
       tiers: tiersFromRanks(folded.ranks),
@@ -85,7 +85,7 @@ export async function submit(
     });
     const { isNew } = await noteRanked(tx, taskId, actor.id, row.version);
     const raters = locked.raters + (isNew ? 1 : 0);
-    const revealed = raters >= (locked.overlap ?? project.overlap) && (await revealTask(tx, taskId));
+    const revealed = raters >= locked.overlap && (await revealTask(tx, taskId));
     await appendAudit(tx, {
       ...{ actor, action: 'ranking.submit', object: row.id, projectId: task.projectId },
       facts: { task: taskId, version: row.version, room_seq: folded.seq, revealed, sha256: hashOf(row) }
@@ -131,18 +131,12 @@ function checkStrength({ strength, tiers, verdict }: SubmitRanking): void {
   );
 }
 
-async function checkOpen(
-  db: Queryable,
-  task: TaskRecord,
-  userId: string,
-  projectOverlap: number
-): Promise<void> {
-  const overlap = task.overlap ?? projectOverlap;
-  const bar = await barTo(db, task, overlap, userId);
+async function checkOpen(db: Queryable, task: TaskRecord, userId: string): Promise<void> {
+  const bar = await barTo(db, task, userId);
   if (bar === 'for_others')
     throw new Fault(409, 'assigned', 'This task is given to others; take the next one.');
   if (bar === 'full')
-    throw new Fault(409, 'overlap_reached', `This task has its ${overlap} rankings; take the next one.`);
+    throw new Fault(409, 'overlap_reached', `This task has its ${task.overlap} rankings; take the next one.`);
 }
 
 export function hashOf({

@@ -4,6 +4,7 @@ import type { Queryable } from '../db/index.ts';
 import { Fault } from '../net/fault.ts';
 import { assignLeases } from './leases.ts';
 import { leadBack } from './places.ts';
+import { holdOverlap } from './overlap.ts';
 import { oneAtATime } from './queue.ts';
 import { task } from './tables.ts';
 import { recount, replaceCounts } from './tally.ts';
@@ -38,6 +39,7 @@ export async function giveTasks(
   reserved: (tx: Queryable, ids: string[]) => Promise<Set<string>>
 ): Promise<{ ids: string[]; refused: AssignedTasks['refused'] }> {
   await oneAtATime(tx, { projectId });
+  await holdOverlap(tx, projectId);
   const found = await candidates(tx, projectId, wanted, 'people' in to ? to.people : []);
   const sessions = await reserved(
     tx,

@@ -15,6 +15,7 @@ import { task } from './tables.ts';
 import { findTasks, type TaskRecord } from './task.ts';
 
 export * from './task.ts';
+export { moveOverlap } from './overlap.ts';
 export { givePanel } from './panel.ts';
 export { giveTasks, type Recipient, type Selection } from './give.ts';
 export { passNoMore } from './places.ts';

@@ -165,8 +165,7 @@ async function addRaters(tx: Queryable, taskId: string, change: 1 | -1): Promise
  */
 export async function barTo(
   db: Queryable,
-  { id, raters, assigned }: Pick<TaskRecord, 'id' | 'raters' | 'assigned'>,
-  overlap: number,
+  { id, raters, overlap, assigned }: Pick<TaskRecord, 'id' | 'raters' | 'overlap' | 'assigned'>,
   userId: string
 ): Promise<'for_others' | 'full' | null> {
   const isFull = raters >= overlap;

@@ -2,6 +2,7 @@ import { inArray, sql } from 'drizzle-orm';
 import type { Queryable } from '../db/index.ts';
 import { Fault } from '../net/fault.ts';
 import { assignLeases } from './leases.ts';
+import { holdOverlap } from './overlap.ts';
 import { oneAtATime } from './queue.ts';
 import { task } from './tables.ts';
 import { count } from './tally.ts';
@@ -63,6 +64,7 @@ export async function givePanel(
   members: readonly string[]
 ): Promise<string[]> {
   await oneAtATime(tx, { projectId });
+  await holdOverlap(tx, projectId);
   const found = await candidates(tx, projectId, wanted, members);
   const missing = (typeof wanted === 'number' ? wanted : wanted.length) - found.length;
   if (missing > 0)

@@ -32,3 +32,17 @@ export async function leadBack(
     update queue_place set number = ${number - 1}::int
     where project_id = ${projectId} and number >= ${number} and ${specialty === null ? sql`true` : has}`);
 }
+
+/**
+ * Leads people back to tasks that they were led past because those were full, and are no more. Each is with others who have not judged it;
+ * once they have, no lease will say that it is free.
+ */
+export async function leadBackToFull(tx: Queryable, projectId: string): Promise<void> {
+  await tx.execute(sql`
+    update queue_place q set number = least(q.number, (select l.number - 1 from lease l
+      where l.project_id = ${projectId} and l.version = 0 and l.open and not l.assigned and l.number <= q.number
+        and l.user_id <> q.user_id and not exists (select 1 from lease mine
+          where mine.task_id = l.task_id and mine.user_id = q.user_id and mine.version > 0)
+      order by l.number limit 1))
+    where project_id = ${projectId}`);
+}

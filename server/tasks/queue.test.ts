@@ -45,6 +45,10 @@ const on = (task: Task, { token }: Member) => ({
   giveBack: () => t.call('DELETE', `/api/v1/tasks/${task.id}/lease`, { token })
 });
 
+/** Refused where it would reveal a task. */
+const changeOverlap = (project: string, overlap: number) =>
+  t.call('PATCH', `/api/v1/projects/${project}`, { body: { review: { overlap } } });
+
 const lapse = (task: Task, { id }: Member) =>
   db.execute(
     sql`update lease set expires_at = now() - interval '1 second' where task_id = ${task.id} and user_id = ${id}`
@@ -145,13 +149,15 @@ async function story(seed: number): Promise<void> {
     const task = held.get(member) ?? (await next(project, member));
     if (!task) continue;
     held.set(member, task);
-    const act = pick(['rank', 'rank', 'skip', 'giveBack', 'undo', 'lapse', 'ahead', 'value'] as const);
+    const acts = ['rank', 'rank', 'skip', 'giveBack', 'undo', 'lapse', 'ahead', 'value', 'overlap'] as const;
+    const act = pick(acts);
     if (act === 'ahead') await next(project, member, task.id);
+    else if (act === 'overlap') await changeOverlap(project, pick([1, 2, 3]));
     else if (act === 'value') await catchUp(db);
     else if (act === 'lapse') await lapse(task, member);
     else if (act === 'undo') await on(task, member).undo();
     else await on(task, member)[act]();
-    if (!['ahead', 'undo', 'value'].includes(act)) held.delete(member);
+    if (!['ahead', 'undo', 'value', 'overlap'].includes(act)) held.delete(member);
     expect(await tallies(db, project)).toEqual(await recount(db, project));
   }
   // Held tasks end with their leases; then each that lacks raters comes to whoever has not judged it.

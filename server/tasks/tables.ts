@@ -37,7 +37,7 @@ export const task = pgTable(
     status: text().$type<TaskStatus>().notNull(),
     /** People who have ranked it; kept here so that handing out the next task needs no other room's table. */
     raters: integer().notNull().default(0),
-    /** Rankings by different people that reveal it; null: as many as the project says. */
+    /** Rankings by different people that reveal it, or revealed it; null: as many as the project says, of an open task for everybody. */
     overlap: integer(),
     /** Only members with this specialty are handed it; null: everybody is. */
     specialty: text(),

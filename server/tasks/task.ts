@@ -2,8 +2,10 @@ import { and, asc, eq, inArray, sql } from 'drizzle-orm';
 import { canonicalJson } from '#domain/canonical.ts';
 import type { ImportedVote } from '#domain/imported.ts';
 import type { Message, TaskStatus } from '#wire/task.ts';
+import { project } from '../auth/tables.ts';
 import { newId, type Queryable } from '../db/index.ts';
 import { sha256 } from './hash.ts';
+import { holdOverlap } from './overlap.ts';
 import { lease, output, task, taskUncertainty } from './tables.ts';
 import { count } from './tally.ts';
 
@@ -22,8 +24,8 @@ export interface TaskRecord {
   prompt: Message[];
   promptHash: string;
   raters: number;
-  /** Rankings by different people that reveal it; null: as many as the project says. */
-  overlap: number | null;
+  /** Rankings by different people that reveal it, or revealed it: its own, else the project's. */
+  overlap: number;
   /** For certain people alone. */
   assigned: boolean;
   outputs: TaskOutput[];
@@ -67,24 +69,31 @@ export async function findTask(db: Queryable, id: string): Promise<TaskRecord | 
 /** The tasks that exist among these, by number. */
 export async function findTasks(db: Queryable, ids: string[]): Promise<TaskRecord[]> {
   if (!ids.length) return [];
-  const tasks = await db.select().from(task).where(inArray(task.id, ids)).orderBy(asc(task.number));
+  const found = await db
+    .select({ task, projectOverlap: project.overlap })
+    .from(task)
+    .innerJoin(project, eq(project.id, task.projectId))
+    .where(inArray(task.id, ids))
+    .orderBy(asc(task.number));
   const outputs = await db
     .select()
     .from(output)
     .where(inArray(output.taskId, ids))
     .orderBy(asc(output.position));
   const byTask = Map.groupBy(outputs, ({ taskId }) => taskId);
-  return tasks.map(
-    ({ id, projectId, number, status, prompt, promptHash, raters, overlap, assigned, revealedAt }) => ({
-      ...{ id, projectId, number, status, prompt, promptHash, raters, overlap, assigned, revealedAt },
+  return found.map(({ task, projectOverlap }) => {
+    const { id, projectId, number, status, prompt, promptHash, raters, assigned, revealedAt } = task;
+    return {
+      ...{ id, projectId, number, status, prompt, promptHash, raters, assigned, revealedAt },
+      overlap: task.overlap ?? projectOverlap,
       outputs: (byTask.get(id) ?? []).map(({ id, position, text, source }) => ({
         id,
         position,
         text,
         source
       }))
-    })
-  );
+    };
+  });
 }
 
 export async function addTask(tx: Queryable, given: NewTask): Promise<AddedTask> {
@@ -94,6 +103,7 @@ export async function addTask(tx: Queryable, given: NewTask): Promise<AddedTask>
 /** Numbers follow the project's last without gap; writers of one project wait for each other until commit. */
 export async function addTasks(tx: Queryable, projectId: string, given: NewTask[]): Promise<AddedTask[]> {
   if (!given.length) return [];
+  await holdOverlap(tx, projectId);
   await tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'task_number/' + projectId}))`);
   const last = await tx.execute<{ last: number }>(
     sql`select coalesce(max(number), 0)::int as last from task where project_id = ${projectId}`
@@ -147,11 +157,15 @@ export async function knownContent(tx: Queryable, projectId: string, hashes: str
   return new Set(rows.map(({ hash }) => hash));
 }
 
-/** Opens a task's rankings to those who judged it; false where it was revealed before. */
+/** Opens a task's rankings to those who judged it; what it asked for is its own from then on. False where it was revealed before; the caller holds the task's lock. */
 export async function revealTask(tx: Queryable, id: string): Promise<boolean> {
   const rows = await tx
     .update(task)
-    .set({ status: 'revealed', revealedAt: sql`clock_timestamp()` })
+    .set({
+      status: 'revealed',
+      revealedAt: sql`clock_timestamp()`,
+      overlap: sql`coalesce(${task.overlap}, (select overlap from project where id = ${task.projectId}))`
+    })
     .where(sql`${task.id} = ${id} and ${task.revealedAt} is null`)
     .returning({ id: task.id });
   if (!rows.length) return false;
@@ -193,6 +207,7 @@ export async function anyUnrevealed(db: Queryable, ids: string[]): Promise<boole
 
 /** Locks a task until the transaction ends, so that two who submit at once are counted one after the other. */
 export async function lockTask(tx: Queryable, id: string): Promise<TaskRecord | null> {
+  await holdOverlap(tx, sql`select project_id from task where id = ${id}`);
   await tx.select({ id: task.id }).from(task).where(eq(task.id, id)).for('update');
   return findTask(tx, id);
 }

@@ -97,6 +97,39 @@ test('an owner lets the most uncertain tasks come first, with a share at random'
   expect(await uncertain.isChecked()).toBe(false);
 });
 
+test('an owner raises the overlap; lowering it below the rankings that there are is refused at its field', async () => {
+  const ada = desk.ada.page;
+  const overlap = ada.getByLabel('Rankings per task');
+  const before = await overlap.inputValue();
+  await overlap.fill('1');
+  await ada.getByRole('button', { name: 'Save changes' }).click();
+  await ada.getByRole('alert').getByText('The lowest that reveals none is 2.').waitFor();
+  expect(await overlap.getAttribute('aria-invalid')).toBe('true');
+  expect(desk.ada.complaints.splice(0)).toEqual([expect.stringContaining('409')]);
+  expect(await barriers(ada)).toEqual([]);
+  await picture(ada, 'settings-overlap');
+  await overlap.fill(String(Number(before) + 1));
+  await ada.getByRole('button', { name: 'Save changes' }).click();
+  await ada.getByText('The changes are saved.').waitFor();
+  expect(await ada.getByRole('alert').count()).toBe(0);
+  await ada.reload();
+  expect(await overlap.inputValue()).toBe(String(Number(before) + 1));
+});
+
+test('a new project starts with the order that its maker chose', async () => {
+  const ada = desk.ada.page;
+  await ada.goto('/projects/new');
+  await ada.getByLabel('Name', { exact: true }).fill('Uncertain first');
+  await ada.getByRole('checkbox', { name: 'Hand out the most uncertain tasks first' }).check();
+  await ada.getByLabel('Drawn at random all the same, in percent').fill('10');
+  expect(await barriers(ada)).toEqual([]);
+  expect(await overhang(ada)).toBeLessThanOrEqual(0);
+  await ada.getByRole('button', { name: 'Create the project' }).click();
+  await ada.getByRole('heading', { name: 'Uncertain first' }).waitFor();
+  await ada.goto(`${ada.url()}/settings`);
+  expect(await ada.getByLabel('Drawn at random all the same, in percent').inputValue()).toBe('10');
+});
+
 test('who is no owner is told whom to ask', async () => {
   const { page } = desk.bo;
   await page.goto(`/projects/${desk.demo}/settings`);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { SPAN_CATEGORIES } from './categories.ts';
+import { OVERLAP_MAX, RANDOM_SHARE } from './review.ts';
 import { SPECIALTIES_MAX, SPECIALTY_LENGTH_MAX, specialtyOf } from './specialty.ts';
 
 export const Role = z.enum(['owner', 'engineer', 'adjudicator', 'reviewer', 'viewer']);
@@ -20,6 +21,9 @@ export const Criterion = z.object({
 });
 export type Criterion = z.infer<typeof Criterion>;
 
+/** Rankings by different people that reveal a task. */
+const Overlap = z.number().int().min(1).max(OVERLAP_MAX);
+
 /** Kinds of remarks on a stretch of an output, in the project's own words. */
 export const SpanCategories = z.array(z.string().trim().min(1).max(60)).max(20);
 
@@ -28,11 +32,11 @@ export const NewProject = z.strictObject({
   guidelines: z.string().max(100_000).default(''),
   review: z.strictObject({
     mode: ProjectMode,
-    overlap: z.number().int().min(1).max(20),
+    overlap: Overlap,
     /** Where two outputs are compared, it is also asked how much better one is. */
     strength: z.boolean().default(false),
     order: TaskOrder.default('arrival'),
-    random_share: RandomShare.default(0.2)
+    random_share: RandomShare.default(RANDOM_SHARE)
   }),
   criteria: z.array(Criterion).max(20),
   span_categories: SpanCategories.default(SPAN_CATEGORIES)
@@ -58,13 +62,14 @@ export const Project = z.object({
 });
 export type Project = z.infer<typeof Project>;
 
-/** What an owner may change later. Blindness, overlap and criteria stand: what was judged under them would mean something else. */
+/** What an owner may change later. Blindness and criteria stand: what was judged under them would mean something else. */
 export const ChangeProject = z.strictObject({
   name: NewProject.shape.name.optional(),
   guidelines: z.string().max(100_000).optional(),
   span_categories: SpanCategories.optional(),
   review: z
     .strictObject({
+      overlap: Overlap,
       strength: z.boolean(),
       due_on: z.iso.date().nullable(),
       order: TaskOrder,
