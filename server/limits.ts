@@ -131,6 +131,21 @@ export const limits = {
     sources_max: 32,
     tasks_at_once: 500
   },
+  scoring: {
+    /** How often it is asked whether tasks have no margin of the current adapter yet, while no run wants the machine. */
+    check_seconds: 2,
+    /** Of a project, that have a margin at one time: as many as are looked at for the next one. Others follow as these are revealed. */
+    tasks_scored_max: 2_000,
+    tasks_at_once: 32,
+    /** Of a task, its prompt and all outputs together: they go through the model at once. */
+    task_tokens_max: 32_768,
+    /** Of the memory that is free, for the weights: people rank on the same machine. */
+    memory_share_max: 0.5,
+    /** For the tasks that are scored at once; then they are given up. */
+    seconds_max: 3_600,
+    /** Before an adapter that failed to score is tried again. */
+    retry_minutes: 30
+  },
   panels: {
     remarks_per_task_max: 1_000
   },

@@ -17,7 +17,14 @@ test('an overview counts what each room of the flow holds', async () => {
     tasks: { total: 0, revealed: 0, wanted: 0, ranked: 0, todo: 0, done: 0 },
     rankings: 0,
     guidelines_changed: false,
-    work: { pairs: { count: 0, complete: true }, datasets: 0, runs: 0, runs_active: 0, adapters: 0 }
+    work: {
+      pairs: { count: 0, complete: true },
+      datasets: 0,
+      runs: 0,
+      runs_active: 0,
+      adapters: 0,
+      scored: null
+    }
   });
   await t.importRows(project, [
     { prompt: 'a', outputs: ['1', '2', '3'] },

@@ -7,6 +7,7 @@ import { guidelinesChanged } from './guidelines.ts';
 import { limits } from './limits.ts';
 import { json, type Call, type RoomApi, type Route } from './net/route.ts';
 import { eachTaskPairs } from './pairs/index.ts';
+import { scoredBy } from './runs/index.ts';
 import { askerOf, judgesIn, standingOf } from './tasks/index.ts';
 
 /** Counts from every room of the flow; it stands beside the composition root because no single room may see them all. */
@@ -49,7 +50,11 @@ async function workCounts({ services: { db }, actor, project }: Call) {
         as runs_active,
       (select count(*) from adapter where project_id = ${project.id})::int as adapters`);
   const revealedOnly = project.mode === 'blind' && (await judgesIn(db, project.id, actor.id));
-  return { pairs: await countPairs(db, project.id, revealedOnly), ...found.rows[0]! };
+  return {
+    pairs: await countPairs(db, project.id, revealedOnly),
+    ...found.rows[0]!,
+    scored: await scoredBy(db, project.id)
+  };
 }
 
 /** Pairs are derived, not stored; a large project's are counted only so far as a page may wait. */

@@ -6,7 +6,15 @@ export type Database = NodePgDatabase & { $client: pg.Pool };
 /** A transaction, or the database itself: what functions that only need to query take. */
 export type Queryable = Pick<
   NodePgDatabase,
-  'select' | 'insert' | 'update' | 'delete' | 'execute' | 'transaction' | 'selectDistinct' | '$count'
+  | 'select'
+  | 'insert'
+  | 'update'
+  | 'delete'
+  | 'execute'
+  | 'transaction'
+  | 'selectDistinct'
+  | 'selectDistinctOn'
+  | '$count'
 >;
 
 export { newId } from './id.ts';

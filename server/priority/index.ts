@@ -1,10 +1,9 @@
 import { fitStrengths, type Comparison, type StrengthFit } from '#domain/bradley-terry.ts';
 import { derivePairs } from '#domain/pairs.ts';
-import { uncertaintyOf } from '#domain/uncertainty.ts';
 import type { Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { log } from '../net/log.ts';
-import { judgementsOf, type NamedJudgement } from '../rankings/index.ts';
+import { judgementsOf, valuesOf, type NamedJudgement } from '../rankings/index.ts';
 import type { Services } from '../services.ts';
 import {
   dueProjects,
@@ -16,9 +15,12 @@ import {
   lastNumber,
   noteValuedTo,
   tasksToValue,
+  valueAlone,
   type Due,
   type TaskToValue
 } from '../tasks/index.ts';
+
+export { dropOtherMargins, takeMargins } from './margins.ts';
 
 /**
  * Keeps how uncertain the tasks are of projects that hand out the most uncertain first. A submission values its own task; here, one project after
@@ -123,22 +125,17 @@ async function valueTasks(
   stopping: () => boolean
 ): Promise<void> {
   const { tasks_at_once } = limits.priority;
-  for (let after = scoredTo; !stopping();) {
-    const end = await lastNumber(db, projectId);
-    const tasks = await tasksToValue(db, projectId, after, tasks_at_once);
-    const judged = await judgementsOf(
-      db,
-      tasks.filter((task) => task.judged).map(({ id }) => id)
-    );
-    const values = tasks.map((task) => ({
-      ...{ id: task.id, raters: task.raters },
-      value: uncertaintyOf(task.outputs, judged.get(task.id) ?? [], fit)
-    }));
-    const isEnd = tasks.length < tasks_at_once;
-    const last = isEnd ? Math.max(end, tasks.at(-1)?.number ?? 0) : tasks.at(-1)!.number;
-    await keepUncertainties(db, projectId, after, last, values);
-    await noteValuedTo(db, projectId, last);
-    if (isEnd) return;
-    after = last;
-  }
+  let isEnd = false;
+  for (let after = scoredTo; !isEnd && !stopping();)
+    after = await db.transaction(async (tx) => {
+      await valueAlone(tx, projectId);
+      const end = await lastNumber(tx, projectId);
+      const tasks = await tasksToValue(tx, projectId, after, tasks_at_once);
+      const values = await valuesOf(tx, tasks, fit);
+      isEnd = tasks.length < tasks_at_once;
+      const last = isEnd ? Math.max(end, tasks.at(-1)?.number ?? 0) : tasks.at(-1)!.number;
+      await keepUncertainties(tx, projectId, after, last, values);
+      await noteValuedTo(tx, projectId, last);
+      return last;
+    });
 }

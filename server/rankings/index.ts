@@ -12,7 +12,7 @@ import { checkTiers, hashOf, submit, taskOrFault, type BallotRooms } from './sub
 import { undoSubmission } from './undo.ts';
 import { addVersion, rankingJson, rankingsOf, type RankingRow } from './versions.ts';
 
-export { addImportedVotes, judgementsOf, type NamedJudgement } from './versions.ts';
+export { addImportedVotes, judgementsOf, valuesOf, type NamedJudgement } from './versions.ts';
 export type { BallotRooms } from './submit.ts';
 
 export function createRankings(services: Services, rooms: BallotRooms) {

@@ -1,4 +1,5 @@
 import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm';
+import type { StrengthFit } from '#domain/bradley-terry.ts';
 import type { Judgement } from '#domain/pairs.ts';
 import { uncertaintyOf } from '#domain/uncertainty.ts';
 import type {
@@ -17,7 +18,8 @@ import {
   noteImportedJudgements,
   noteJudgements,
   taskToValue,
-  type AddedTask
+  type AddedTask,
+  type TaskToValue
 } from '../tasks/index.ts';
 import type { ImportedVote } from '#domain/imported.ts';
 import { ranking } from './tables.ts';
@@ -76,10 +78,24 @@ async function valueAnew(tx: Queryable, taskId: string): Promise<void> {
   const found = await taskToValue(tx, taskId);
   if (!found) return;
   const { task, fit } = found;
-  const judgements = await judgementsOf(tx, [taskId]);
-  await keepUncertainties(tx, task.projectId, task.number - 1, task.number, [
-    { ...task, value: uncertaintyOf(task.outputs, judgements.get(taskId) ?? [], fit) }
-  ]);
+  const values = await valuesOf(tx, [{ ...task, judged: true }], fit);
+  await keepUncertainties(tx, task.projectId, task.number - 1, task.number, values);
+}
+
+/** How uncertain tasks are by all that is known of them. */
+export async function valuesOf(
+  db: Queryable,
+  tasks: readonly TaskToValue[],
+  fit: StrengthFit | null
+): Promise<{ id: string; raters: number; value: number | null }[]> {
+  const judgements = await judgementsOf(
+    db,
+    tasks.filter(({ judged }) => judged).map(({ id }) => id)
+  );
+  return tasks.map(({ id, raters, outputs, margin }) => ({
+    ...{ id, raters },
+    value: uncertaintyOf(outputs, judgements.get(id) ?? [], fit, margin)
+  }));
 }
 
 /** Judgements that came with imported rows: rankings by the source that the row names. */

@@ -1,11 +1,9 @@
-import { open, rename, rm } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { encodeSafetensorsHeader, type TensorOut } from '../../src/lib/tensors/safetensors.ts';
 import { TextError, type Completion, type Text } from '../../src/lib/text/index.ts';
 import type { Objective } from '#wire/run.ts';
 import type { TrlPair } from '#wire/pair.ts';
 import type { DatasetRow } from '../datasets/index.ts';
-import { Growing } from './growing.ts';
+import { Segments } from './segments.ts';
 
 export interface GroupCounts {
   groups: number;
@@ -38,7 +36,7 @@ export async function writeGroups(
   rows: AsyncIterable<DatasetRow>,
   { text, objective }: { text: Text; objective: Objective }
 ): Promise<GroupCounts> {
-  const file = new GroupsFile(text, objective);
+  const file = new DatasetGroups(text, objective);
   let turn = performance.now();
   for await (const { row } of rows) {
     file.add(row);
@@ -47,7 +45,7 @@ export async function writeGroups(
     turn = performance.now();
   }
   file.endGroup();
-  if (file.counts.groups) await file.write(path);
+  if (file.counts.groups) await file.segments.write(path);
   return file.counts;
 }
 
@@ -63,27 +61,20 @@ interface Side {
   completion: Completion | null;
 }
 
-class GroupsFile {
+class DatasetGroups {
   readonly counts: GroupCounts = {
     ...{ groups: 0, completions: 0, pairs: 0, tokens: 0, merged: 0 },
     ...{ dropped_empty: 0, dropped_special_in_text: 0, dropped_template_refused: 0, first_refusal: null }
   };
+  readonly segments = new Segments();
   readonly #text: Text;
   readonly #objective: Objective;
-  readonly #tokens = new Growing(Int32Array);
-  readonly #mask = new Growing(Uint8Array);
-  readonly #segments = new Growing(BigInt64Array);
-  readonly #groups = new Growing(BigInt64Array);
-  readonly #pairs = new Growing(Int32Array);
-  #masked = false;
   #task: string | null = null;
   #open: OpenGroup | null = null;
 
   constructor(text: Text, objective: Objective) {
     this.#text = text;
     this.#objective = objective;
-    this.#segments.push(0n);
-    this.#groups.push(0n);
   }
 
   add(row: TrlPair): void {
@@ -105,7 +96,7 @@ class GroupsFile {
   }
 
   endGroup(): void {
-    if (this.#open) this.#groups.push(BigInt(this.#segments.length - 1));
+    if (this.#open) this.segments.endGroup();
     this.#open = null;
   }
 
@@ -127,7 +118,7 @@ class GroupsFile {
     const pair = `${chosen} ${rejected}`;
     if (rejected === undefined || open.pairs.has(pair)) return;
     open.pairs.add(pair);
-    this.#pairs.push(chosen!, rejected);
+    this.segments.pair(chosen!, rejected);
     this.counts.pairs++;
   }
 
@@ -146,45 +137,7 @@ class GroupsFile {
   }
 
   #segment(ids: readonly number[], mask: Uint8Array | null): number {
-    this.#tokens.append(ids);
-    this.#mask.append(mask ?? new Uint8Array(ids.length).fill(1));
-    this.#masked ||= mask !== null;
-    this.#segments.push(BigInt(this.#tokens.length));
     this.counts.tokens += ids.length;
-    return this.#segments.length - 2;
-  }
-
-  async write(path: string): Promise<void> {
-    const part = `${path}.part`;
-    const tensors = this.#tensors();
-    const out = await open(part, 'w', 0o600);
-    try {
-      await out.writeFile(encodeSafetensorsHeader(tensors, { format: 'groups.v1' }));
-      for (const { values } of tensors) await out.writeFile(values.bytes());
-      await out.sync();
-    } catch (error) {
-      await rm(part, { force: true });
-      throw error;
-    } finally {
-      await out.close();
-    }
-    await rename(part, path);
-  }
-
-  #tensors(): TensorFilled[] {
-    const line = (name: string, dtype: TensorOut['dtype'], values: TensorFilled['values']) => ({
-      ...{ name, dtype, values },
-      shape: [values.length]
-    });
-    const tensors = [
-      line('tokens', 'I32', this.#tokens),
-      line('segments', 'I64', this.#segments),
-      line('group_segments', 'I64', this.#groups)
-    ];
-    if (this.#masked) tensors.push(line('token_mask', 'U8', this.#mask));
-    if (this.#objective === 'sft') return tensors;
-    return [...tensors, { ...line('pairs', 'I32', this.#pairs), shape: [this.counts.pairs, 2] }];
+    return this.segments.add(ids, mask);
   }
 }
-
-type TensorFilled = TensorOut & { values: { length: number; bytes(): Uint8Array } };

@@ -6,11 +6,13 @@ import { createNews } from './news.ts';
 import { findRun } from './rows.ts';
 import { runRoutes } from './routes.ts';
 import { Runner } from './runner.ts';
+import { Scoring } from './scoring.ts';
 
 export type { Artifacts, NewAdapter } from './end.ts';
 export { DEMO, hashFolder, modelFolder, readText } from './model-folder.ts';
 export { findModel, type ModelRow } from './models.ts';
 export { adapterIdOf, findRun, runFolder } from './rows.ts';
+export { scoredBy } from './scoring.ts';
 
 export interface Runs {
   api: RoomApi;
@@ -23,7 +25,8 @@ export interface Runs {
 
 export function createRuns(services: Services, artifacts: Artifacts): Runs {
   const news = createNews();
-  const runner = new Runner(services, artifacts, news);
+  const scoring = new Scoring(services, artifacts.findAdapter);
+  const runner = new Runner(services, artifacts, news, scoring);
   return {
     api: {
       routes: [...modelRoutes, ...runRoutes(runner, news, artifacts.findAdapter)],

@@ -21,9 +21,12 @@ export function isAlive({ pid, start }: ProcessId): boolean {
  * The trainer that works on this job, or null: a server that was killed after starting one and before noting its pid
  * finds it again so.
  */
-export function findTrainer(jobFile: string): ProcessId | null {
-  for (const { pid, words } of commands()) {
-    if (!words.includes(` train ${jobFile}`)) continue;
+export const findTrainer = (jobFile: string) => findCommand(` train ${jobFile}`);
+
+export function findCommand(words: string): ProcessId | null {
+  for (const command of commands()) {
+    const { pid } = command;
+    if (!command.words.includes(words)) continue;
     const start = startOf(pid);
     if (start !== null) return { pid, start };
   }

@@ -12,6 +12,7 @@ import { prepare } from './job.ts';
 import type { News } from './news.ts';
 import { findTrainer, isAlive, type ProcessId } from './process.ts';
 import { currentRun, findRun, outputFolder, runFolder, type RunRow } from './rows.ts';
+import { endLostScoring, type Scoring } from './scoring.ts';
 import { run } from './tables.ts';
 import { signalTrainer, startTraining, withoutPaths } from './trainer.ts';
 
@@ -21,25 +22,28 @@ const RETRY_MS = 1_000;
 const TRIES_MAX = 10;
 
 /**
- * Works on one run at a time, the rest wait. Every step of it can be repeated: what a killed server left is looked at
+ * Works on one run at a time, the rest wait; tasks are scored while none is there. Every step of it can be repeated: what a killed server left is looked at
  * afresh (is its trainer alive? what has it written?) and carried on.
  */
 export class Runner {
   readonly #services: Services;
   readonly #artifacts: Artifacts;
   readonly #news: News;
+  readonly #scoring: Scoring;
   readonly #closing = new AbortController();
   #working: Promise<void> = Promise.resolve();
   #wake = () => {};
   #tries = { run: '', count: 0 };
 
-  constructor(services: Services, artifacts: Artifacts, news: News) {
+  constructor(services: Services, artifacts: Artifacts, news: News, scoring: Scoring) {
     this.#services = services;
     this.#artifacts = artifacts;
     this.#news = news;
+    this.#scoring = scoring;
   }
 
   start(): void {
+    endLostScoring(this.#services.config);
     this.#working = this.#loop();
   }
 
@@ -65,13 +69,22 @@ export class Runner {
         const woken = new Promise<void>((resolve) => (this.#wake = resolve));
         const row = await currentRun(this.#services.db);
         if (row) await this.#carry(row);
-        else await woken;
+        else await this.#scoreUntil(woken);
       } catch (error) {
         if (this.#closed) return;
         if (!(error instanceof Superseded)) log.error('runs', { error });
         await this.#pause(RETRY_MS);
       }
     }
+  }
+
+  /** Scoring has ended when this does: no run shares the machine with it. */
+  async #scoreUntil(woken: Promise<void>): Promise<void> {
+    const stop = new AbortController();
+    const scoring = this.#scoring.work(stop.signal);
+    await woken;
+    stop.abort();
+    await scoring;
   }
 
   #pause(ms: number): Promise<void> {

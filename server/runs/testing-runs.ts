@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Run } from '#wire/run.ts';
+import type { Config } from '../config.ts';
 import { testApp, type TestApp } from '../testing-app.ts';
 import { makeModel } from './testing-model.ts';
 
@@ -18,9 +19,9 @@ export interface RunsApp extends TestApp {
 }
 
 /** The whole server with a tiny base and the real trainer. */
-export async function runsApp(): Promise<RunsApp> {
+export async function runsApp(overrides: Partial<Config> = {}): Promise<RunsApp> {
   const models = await mkdtemp(join(tmpdir(), 'concord-models-'));
-  const t = await testApp({ modelsDir: models });
+  const t = await testApp({ ...overrides, modelsDir: models });
   await makeModel(t.config.trainer, join(models, 'tiny'));
   const registered = await t.call('POST', '/api/v1/models', { body: { path: 'tiny' } });
   if (registered.status !== 201) throw new Error(registered.body.detail);

@@ -43,23 +43,54 @@ export async function inspect(
   args: string[],
   secondsMax: number = limits.runs.inspect_seconds_max
 ): Promise<unknown> {
+  return JSON.parse(await ask(config, ['inspect', ...args], { secondsMax, does: 'read the model' }));
+}
+
+/** Runs `score` when nobody else needs the machine; on `stop` it is gone when this ends. */
+export async function score(
+  config: Config,
+  args: string[],
+  stop: AbortSignal,
+  secondsMax: number = limits.scoring.seconds_max
+): Promise<void> {
+  const { PRIORITY_LOW: priority } = constants.priority;
+  await ask(config, ['score', ...args], { secondsMax, does: 'score the outputs', stop, priority });
+}
+
+interface Asking {
+  secondsMax: number;
+  /** What it is asked to do, for people. */
+  does: string;
+  stop?: AbortSignal;
+  priority?: number;
+}
+
+/** What a command that ends by itself writes to stdout. */
+async function ask(config: Config, args: string[], asking: Asking): Promise<string> {
+  const { secondsMax, does, stop, priority } = asking;
   requireTrainer(config);
-  const child = spawn(config.trainer, ['inspect', ...args], {
+  stop?.throwIfAborted();
+  const child = spawn(config.trainer, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: secondsMax * 1_000,
     killSignal: 'SIGKILL'
   });
+  const end = () => child.kill('SIGKILL');
+  stop?.addEventListener('abort', end);
+  if (priority !== undefined && child.pid) stepBack(child.pid, priority);
   let said = '';
   let refused = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (refused = (refused + text).slice(-8_000)));
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
-  if (code === 0) return JSON.parse(said);
+  stop?.removeEventListener('abort', end);
+  if (code === 0) return said;
+  stop?.throwIfAborted();
   if (signal === 'SIGKILL')
-    throw new TrainerRefusal('too_slow', `The trainer did not read the model within ${secondsMax} seconds`);
+    throw new TrainerRefusal('too_slow', `The trainer did not ${does} within ${secondsMax} seconds`);
   const refusal = refusalIn(config, refused);
   if (refusal) throw refusal;
-  throw new TrainerRefusal('failed', 'The trainer could not read the model; its files may be damaged');
+  throw new TrainerRefusal('failed', `The trainer could not ${does}; files of the model may be damaged`);
 }
 
 /** Starts training in a session of its own, so that it goes on when this server ends, whatever ends it. */
@@ -74,7 +105,7 @@ export async function startTraining(config: Config, folder: string): Promise<Pro
     });
     await once(child, 'spawn');
     const trainer = { pid: child.pid!, start: startOf(child.pid!) ?? 'gone' };
-    stepBack(trainer);
+    stepBack(trainer.pid, constants.priority.PRIORITY_BELOW_NORMAL);
     child.unref();
     return trainer;
   } finally {
@@ -82,10 +113,10 @@ export async function startTraining(config: Config, folder: string): Promise<Pro
   }
 }
 
-/** People rank on the same machine: training takes what they leave. */
-function stepBack({ pid }: ProcessId): void {
+/** People rank on the same machine: training takes what they leave, and scoring what training would. */
+function stepBack(pid: number, priority: number): void {
   try {
-    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+    setPriority(pid, priority);
   } catch {
     // It has ended already, which is found out where it is followed.
   }

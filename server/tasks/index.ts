@@ -20,6 +20,7 @@ export { givePanel } from './panel.ts';
 export { giveTasks, type Recipient, type Selection } from './give.ts';
 export { passNoMore } from './places.ts';
 export { barTo, hasRanked, judgesIn, noteRanked, noteWithdrawn, pickedOf } from './leases.ts';
+export * from './margins.ts';
 export * from './uncertainty.ts';
 export { countsOf, standingOf, type Standing } from './standing.ts';
 export { askerOf } from './queue.ts';

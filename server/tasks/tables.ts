@@ -163,6 +163,23 @@ export const taskUncertainty = pgTable(
   ]
 );
 
+/** How close the project's current adapter finds the two best outputs of a task, for those open tasks that it has scored. */
+export const taskMargin = pgTable(
+  'task_margin',
+  {
+    /** Without a foreign key, as above. */
+    taskId: text('task_id').primaryKey(),
+    projectId: text('project_id')
+      .notNull()
+      .references(() => project.id, { onDelete: 'cascade' }),
+    /** Which scored it; all of a project's are of one, save for the moment in which it is replaced. */
+    adapterId: text('adapter_id').notNull(),
+    /** Null: it was looked at and cannot be scored. */
+    margin: doublePrecision()
+  },
+  (t) => [index('task_margin_project').on(t.projectId)]
+);
+
 /** How strong a project's sources are, by the judgements that there were when it was last asked. */
 export const strengthFit = pgTable('strength_fit', {
   projectId: text('project_id')

@@ -6,7 +6,7 @@ import { project } from '../auth/tables.ts';
 import { newId, type Queryable } from '../db/index.ts';
 import { sha256 } from './hash.ts';
 import { holdOverlap } from './overlap.ts';
-import { lease, output, task, taskUncertainty } from './tables.ts';
+import { lease, output, task, taskMargin, taskUncertainty } from './tables.ts';
 import { count } from './tally.ts';
 
 export interface TaskOutput {
@@ -171,6 +171,7 @@ export async function revealTask(tx: Queryable, id: string): Promise<boolean> {
   if (!rows.length) return false;
   await tx.update(lease).set({ open: false }).where(eq(lease.taskId, id));
   await tx.delete(taskUncertainty).where(eq(taskUncertainty.taskId, id));
+  await tx.delete(taskMargin).where(eq(taskMargin.taskId, id));
   await count(tx, id, { revealed: 1 });
   return true;
 }

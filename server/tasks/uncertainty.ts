@@ -13,26 +13,33 @@ export interface TaskToValue {
   raters: number;
   judged: boolean;
   outputs: SourcedOutput[];
+  /** By the project's current adapter; null where it has not scored the task. */
+  margin: number | null;
 }
 
-const select = async (db: Queryable, rest: SQL): Promise<TaskToValue[]> => {
+/** Until the transaction ends, this project's values are written by nobody else than it and submissions. */
+export const valueAlone = (tx: Queryable, projectId: string) =>
+  tx.execute(sql`select pg_advisory_xact_lock(hashtext(${'value/' + projectId}))`);
+
+export const selectToValue = async (db: Queryable, rest: SQL): Promise<TaskToValue[]> => {
   const { rows } = await db.execute<TaskToValue & Record<string, unknown>>(sql`
     select t.id, t.project_id as "projectId", t.number, t.raters, t.judged,
       (select coalesce(json_agg(json_build_object('id', o.id, 'source', o.source) order by o.position), '[]'::json)
-        from output o where o.task_id = t.id) as outputs
+        from output o where o.task_id = t.id) as outputs,
+      (select m.margin from task_margin m where m.task_id = t.id) as margin
     from task t ${rest}`);
   return rows;
 };
 
 /** Has a value while it is open and for everybody. */
-const isValued = sql`t.status = 'open' and not t.assigned`;
+export const isValued = sql`t.status = 'open' and not t.assigned`;
 
 /** A task that has a value in its project, and the fit to find it by; null for all others. */
 export async function taskToValue(
   tx: Queryable,
   id: string
 ): Promise<{ task: TaskToValue; fit: StrengthFit | null } | null> {
-  const [task] = await select(
+  const [task] = await selectToValue(
     tx,
     sql`join project p on p.id = t.project_id where t.id = ${id} and p.task_order = 'uncertainty' and ${isValued}`
   );
@@ -41,7 +48,7 @@ export async function taskToValue(
 
 /** The next so many tasks that have a value, by number. */
 export const tasksToValue = (db: Queryable, projectId: string, after: number, limit: number) =>
-  select(
+  selectToValue(
     db,
     sql`where t.project_id = ${projectId} and ${isValued} and t.number > ${after} order by t.number limit ${limit}`
   );
@@ -60,7 +67,7 @@ export async function judgedTasks(
     .orderBy(desc(task.number))
     .limit(limit);
   const wanted = sql.param(numbers.map(({ number }) => number));
-  return select(
+  return selectToValue(
     db,
     sql`where t.project_id = ${projectId} and t.number = any(${wanted}::int[]) order by t.number desc`
   );

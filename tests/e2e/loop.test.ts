@@ -242,6 +242,14 @@ test('the adapter answers beside its base in the browser, and downloads as PEFT 
     expect(bytes.includes(file)).toBe(true);
 });
 
+test('where the most uncertain tasks come first, the overview says how many the adapter has scored', async () => {
+  const { page } = ada;
+  const review = { order: 'uncertainty' };
+  expect((await callAs(ada, 'PATCH', `/projects/${project}`, { review })).status).toBe(200);
+  await page.goto(`/projects/${project}`);
+  await page.getByText(/The adapter “First round” has scored \d+ of \d+ open tasks\./).waitFor();
+});
+
 /** Below the project's address, by the name of their pictures. */
 const pages = (): [string, string][] => [
   ['overview', ''],

@@ -71,12 +71,31 @@ test('a task is as uncertain as its two sources that are least told apart, and a
   ];
   const known = preferenceUncertainty(fit, 'large', 'small');
   const unseen = preferenceUncertainty(fit, 'large', 'unseen');
-  expect(uncertaintyOf([large, small], [], fit)).toBe(known);
-  expect(uncertaintyOf([large, small, { id: 'c', source: 'unseen' }], [], fit)).toBe(
+  expect(uncertaintyOf([large, small], [], fit, null)).toBe(known);
+  expect(uncertaintyOf([large, small, { id: 'c', source: 'unseen' }], [], fit, null)).toBe(
     Math.max(unseen, preferenceUncertainty(fit, 'small', 'unseen'))
   );
-  expect(uncertaintyOf([large, small], [judged(A), judged(B)], fit)).toBeCloseTo((1 + known) / 2, 12);
-  expect(uncertaintyOf([large, small], [judged(A), judged(B)], null)).toBe(1);
-  expect(uncertaintyOf([large, { id: 'b', source: null }], [], fit)).toBeNull();
-  expect(uncertaintyOf([large, { id: 'b', source: 'large' }], [], fit)).toBeNull();
+  expect(uncertaintyOf([large, small], [judged(A), judged(B)], fit, null)).toBeCloseTo((1 + known) / 2, 12);
+  expect(uncertaintyOf([large, small], [judged(A), judged(B)], null, null)).toBe(1);
+  expect(uncertaintyOf([large, { id: 'b', source: null }], [], fit, null)).toBeNull();
+  expect(uncertaintyOf([large, { id: 'b', source: 'large' }], [], fit, null)).toBeNull();
+});
+
+test('a margin of the adapter counts half as much as what people said', () => {
+  const fit = fitStrengths([{ winner: 'large', loser: 'small', times: 500 }]);
+  const outputs = [
+    { id: 'a', source: 'large' },
+    { id: 'b', source: 'small' }
+  ];
+  const known = preferenceUncertainty(fit, 'large', 'small');
+  const quarter = Math.log(7);
+  expect(uncertaintyOf(outputs, [], null, quarter)).toBeCloseTo(0.25, 12);
+  expect(uncertaintyOf(outputs, [], fit, 0)).toBeCloseTo((known + 0.5) / 1.5, 12);
+  expect(uncertaintyOf(outputs, [judged(A), judged(B)], null, quarter)).toBeCloseTo(1.125 / 1.5, 12);
+  expect(uncertaintyOf(outputs, [judged(A), judged(B)], fit, quarter)).toBeCloseTo(
+    (1 + known + 0.125) / 2.5,
+    12
+  );
+  const opposed = uncertaintyOf(outputs, [judged(A), judged(B)], null, 800)!;
+  expect(opposed).toBeGreaterThan(uncertaintyOf(outputs, [judged(A), judged(A)], null, 0)!);
 });

@@ -1,4 +1,5 @@
 import { preferenceUncertainty, type StrengthFit } from './bradley-terry.ts';
+import { marginUncertainty } from './margin.ts';
 import { decidingJudgements, type Judgement } from './pairs.ts';
 
 export interface SourcedOutput {
@@ -6,25 +7,35 @@ export interface SourcedOutput {
   source: string | null;
 }
 
+/** What a model makes of a task counts half as much as what people said. */
+const MARGIN_WEIGHT = 0.5;
+
 /**
- * How uncertain it is what people prefer among a task's outputs, 0 to 1: the mean of what is known of
- * - how far those who judged it disagree (`disagreement`), and
- * - the widest interval that the strengths of its outputs' sources leave between two of them (`preferenceUncertainty`).
- * Null where neither is known.
+ * How uncertain it is what people prefer among a task's outputs, 0 to 1: the weighted mean of what is known of
+ * - how far those who judged it disagree (`disagreement`),
+ * - the widest interval that the strengths of its outputs' sources leave between two of them (`preferenceUncertainty`), and
+ * - how close the current adapter finds its two best outputs (`marginUncertainty`).
+ * Null where nothing is known.
  */
 export function uncertaintyOf(
   outputs: readonly SourcedOutput[],
   judgements: readonly Judgement[],
-  fit: StrengthFit | null
+  fit: StrengthFit | null,
+  margin: number | null
 ): number | null {
-  const known = [
-    disagreement(
-      outputs.map(({ id }) => id),
-      judgements
-    ),
-    fit && sourceUncertainty(outputs, fit)
-  ].filter((part) => part !== null);
-  return known.length ? known.reduce((sum, part) => sum + part, 0) / known.length : null;
+  const ids = outputs.map(({ id }) => id);
+  const parts = [
+    { weight: 1, value: disagreement(ids, judgements) },
+    { weight: 1, value: fit && sourceUncertainty(outputs, fit) },
+    { weight: MARGIN_WEIGHT, value: margin === null ? null : marginUncertainty(margin) }
+  ];
+  let [sum, weights] = [0, 0];
+  for (const { weight, value } of parts) {
+    if (value === null) continue;
+    sum += weight * value;
+    weights += weight;
+  }
+  return weights ? sum / weights : null;
 }
 
 /**

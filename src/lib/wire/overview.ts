@@ -26,7 +26,9 @@ export const Overview = z.object({
       datasets: count,
       runs: count,
       runs_active: count,
-      adapters: count
+      adapters: count,
+      /** The adapter whose margins count where the most uncertain tasks come first, and how many open tasks have one. */
+      scored: z.object({ adapter: z.string(), tasks: count }).nullable()
     })
     .nullable()
 });
