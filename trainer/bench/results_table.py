@@ -17,6 +17,7 @@ FIGURES = [
     ("dpo_05b_pairs_per_second", "DPO, Qwen2.5-0.5B's shape, 512 + 2 x 512", "150 pairs/s"),
     ("dpo_8b_peak_gb", "memory, 8B DPO in bfloat16, 4,096 tokens in flight", "under 24 GB"),
     ("dpo_8b_nf4_peak_gb", "memory, 8B DPO in NF4", "under 11 GB"),
+    ("dpo_8b_fp8_peak_gb", "memory, 8B DPO in FP8", "under 15 GB"),
     ("generate_8b_bandwidth_fraction", "generation, 8B, share of the memory's bandwidth", "0.6"),
 ]
 

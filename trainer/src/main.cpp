@@ -31,11 +31,12 @@ Quantization quantization_of(const Flags& flags) {
   if (word == "none") return Quantization::none;
   if (word == "nf4") return Quantization::nf4;
   if (word == "nf4-double") return Quantization::nf4_double;
-  bad_input("--quantize is " + in_quotes(word) + ", but must be one of: none, nf4, nf4-double");
+  if (word == "fp8") return Quantization::fp8;
+  bad_input("--quantize is " + in_quotes(word) + ", but must be one of: none, nf4, nf4-double, fp8");
 }
 
 ScoreArgs score_args(const Flags& flags) {
-  return {flags.text("--model"), flags.text("--adapter"), flags.text("--groups"), flags.text("--out"), quantization_of(flags)};
+  return {flags.text("--model"), flags.text("--adapter"), flags.text("--groups"), flags.text("--out"), quantization_of(flags), flags.text("--compare")};
 }
 
 GenerateArgs generate_args(const Flags& flags) {
@@ -94,10 +95,11 @@ const std::vector<Command>& commands() {
       {"init", "--config FILE --seed S --out DIR", {"--config", "--seed", "--out"}, {"--config", "--seed", "--out"}, 0,
        [](const Flags& f) { return run_init(f.text("--config"), f.integer("--seed", 0, 0, INT64_MAX), f.text("--out")); }},
       {"train", "JOB.json", {}, {}, 1, train},
-      {"score", "--model DIR [--adapter DIR] [--quantize nf4|nf4-double] --groups F --out F", {"--model", "--adapter", "--quantize", "--groups", "--out"},
+      {"score", "--model DIR [--adapter DIR] [--quantize nf4|nf4-double|fp8] --groups F --out F [--compare F]",
+       {"--model", "--adapter", "--quantize", "--groups", "--out", "--compare"},
        {"--model", "--groups", "--out"}, 0, [](const Flags& f) { return run_score(score_args(f)); }},
       {"generate",
-       "--model DIR [--adapter DIR] [--quantize nf4|nf4-double] --groups F --out F [--num-return-sequences K] [--max-new-tokens N] [--temperature T] [--top-p P] "
+       "--model DIR [--adapter DIR] [--quantize nf4|nf4-double|fp8] --groups F --out F [--num-return-sequences K] [--max-new-tokens N] [--temperature T] [--top-p P] "
        "[--top-k K] [--min-p M] [--repetition-penalty R] [--seed S] [--stop ID,ID|none]",
        {"--model", "--adapter", "--quantize", "--groups", "--out", "--num-return-sequences", "--max-new-tokens", "--temperature", "--top-p",
         "--top-k", "--min-p", "--repetition-penalty", "--seed", "--stop"},
@@ -108,9 +110,9 @@ const std::vector<Command>& commands() {
       {"bench", "--job JOB.json [--completions K] [--prompt-tokens N] [--completion-tokens N] [--steps N]",
        {"--job", "--completions", "--prompt-tokens", "--completion-tokens", "--steps"}, {"--job"}, 0,
        [](const Flags& f) { return run_bench(bench_args(f)); }},
-      {"merge", "--model DIR --adapter DIR [--quantize nf4|nf4-double] --out DIR", {"--model", "--adapter", "--quantize", "--out"}, {"--model", "--adapter", "--out"}, 0,
+      {"merge", "--model DIR --adapter DIR [--quantize nf4|nf4-double|fp8] --out DIR", {"--model", "--adapter", "--quantize", "--out"}, {"--model", "--adapter", "--out"}, 0,
        [](const Flags& f) { return run_merge(f.text("--model"), f.text("--adapter"), f.text("--out"), quantization_of(f)); }},
-      {"serve", "--model DIR [--quantize nf4|nf4-double] [--max-num-seqs N] [--cache-tokens N]",
+      {"serve", "--model DIR [--quantize nf4|nf4-double|fp8] [--max-num-seqs N] [--cache-tokens N]",
        {"--model", "--quantize", "--max-num-seqs", "--cache-tokens"}, {"--model"}, 0, [](const Flags& f) { return run_serve(serve_args(f)); }}};
   return all;
 }

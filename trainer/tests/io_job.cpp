@@ -82,7 +82,7 @@ TEST("each key refuses a wrong type, naming itself") {
     CHECK_THROWS_WITH(parse("\"" + key + "\":\"2\""), key + " must be an integer");
     CHECK_THROWS_WITH(parse("\"" + key + "\":-2"), key + " is -2, but must be from");
   }
-  for (const std::string key : {"use_rslora", "use_dora", "load_in_4bit", "bnb_4bit_use_double_quant", "load_best_model_at_end", "shuffle"}) {
+  for (const std::string key : {"use_rslora", "use_dora", "load_in_4bit", "bnb_4bit_use_double_quant", "load_in_fp8", "load_best_model_at_end", "shuffle"}) {
     CHECK_THROWS_WITH(parse("\"" + key + "\":1"), "job.json: " + key + " must be true or false, not 1");
     CHECK_THROWS_WITH(parse("\"" + key + "\":null"), key + " must be true or false, not null");
   }
@@ -182,10 +182,16 @@ TEST("an unknown key is refused with what was meant") {
   CHECK_THROWS_WITH(parse("\"" + std::string(100000, 'x') + "\":1"), "is no key of a job");
 }
 
-TEST("NF4 is for a frozen base") {
-  CHECK(parse(R"("load_in_4bit":true,"bnb_4bit_use_double_quant":true)").bnb_4bit_use_double_quant);
+TEST("a frozen base is quantized in one way") {
+  CHECK(parse("").quantization == Quantization::none);
+  CHECK(parse(R"("load_in_4bit":true)").quantization == Quantization::nf4);
+  CHECK(parse(R"("load_in_4bit":true,"bnb_4bit_use_double_quant":true)").quantization == Quantization::nf4_double);
+  CHECK(parse(R"("load_in_fp8":true)").quantization == Quantization::fp8);
+  CHECK_THROWS_WITH(parse(R"("load_in_fp8":true,"load_in_4bit":true)"), "load_in_fp8 and load_in_4bit exclude each other");
+  CHECK_THROWS_WITH(parse(R"("load_in_fp8":true,"bnb_4bit_use_double_quant":true)"), "bnb_4bit_use_double_quant needs load_in_4bit");
   CHECK_THROWS_WITH(parse(R"("bnb_4bit_use_double_quant":true)"), "bnb_4bit_use_double_quant needs load_in_4bit");
   CHECK_THROWS_WITH(parse(R"("finetuning_type":"full","load_in_4bit":true)"), "load_in_4bit needs finetuning_type lora");
+  CHECK_THROWS_WITH(parse(R"("finetuning_type":"full","load_in_fp8":true)"), "load_in_fp8 needs finetuning_type lora");
 }
 
 TEST("an option that has no effect is refused") {

@@ -69,7 +69,7 @@ struct Pass {
 
   concord::MemoryPlan plan_of() {
     concord::MemoryNeed need{model.layout.elements, model.trainable(), 0, 0, model.lora_ranks(), model.dora(), cpu.threads()};
-    need.nf4_bytes = model.nf4_bytes();
+    need.quantized_bytes = model.quantized.bytes();
     need.cover(data);
     if (reference_lora) need.lora_ranks = std::max(need.lora_ranks, ranks_max(*reference_lora));
     return plan_memory(job, model.config, need, INT64_MAX);

@@ -21,7 +21,7 @@ template <class Device, class T>
 Mat<const T> weight_of(Device& device, const WeightViews<const T>& base, const AdaptedModule& m, Scratch<Device, T>& scratch) {
   auto layer = base.layers[m.layer];
   const Linear<const T>& linear = layer.of(m.projection);
-  if (!linear.nf4.empty()) scratch.sized(scratch.dense, linear.weight.rows, linear.weight.cols);
+  if (!linear.quantized.empty()) scratch.sized(scratch.dense, linear.weight.rows, linear.weight.cols);
   return dense_weight(device, linear, scratch.dense.data()).row_range(m.col_begin, m.col_begin + m.out);
 }
 

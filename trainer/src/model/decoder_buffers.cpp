@@ -84,7 +84,7 @@ void DecoderBuffers<Device, T>::lay_out(Arena<Device>& arena, const ModelConfig&
     if (plan.dora) draw = take("scratch", n, std::max({shape.qkv_cols(), 2 * config.intermediate_size, hidden}));
   }
   if (plan.lora_dropout > 0) dropped = take("scratch", n, std::max({hidden, shape.q_cols(), config.intermediate_size}));
-  if (plan.nf4) dense = arena.template take<T>("scratch", largest_linear(config));
+  if (plan.quantized) dense = arena.template take<T>("scratch", largest_linear(config));
   head_chunk = head_chunk_rows(Device::kLogits, config.vocab_size, n);
   head_rows = take("head", head_chunk, hidden);
   logits = take_stat("head", head_chunk, config.vocab_size);

@@ -18,7 +18,7 @@ struct DecoderPlan {
   int64_t lora_ranks = 0;   // largest sum of ranks of a fused layer, 0 without an adapter
   bool dora = false;        // of an adapter that is trained: its gradients read each product before it is scaled
   double lora_dropout = 0;  // above 0: buffers for it
-  bool nf4 = false;         // linear layers are dequantized one at a time
+  bool quantized = false;   // linear layers are dequantized one at a time
   bool backward = false;
   bool recompute = false;         // keep each layer's input only, run its forward again in the backward pass
   bool head_unit_gradients = false;  // buffers for head_unit_gradients()

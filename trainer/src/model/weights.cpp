@@ -7,10 +7,10 @@
 
 namespace concord {
 
-WeightLayout weight_layout(const ModelConfig& config, bool nf4) {
+WeightLayout weight_layout(const ModelConfig& config, Quantization how) {
   WeightLayout layout;
   std::set<std::string> quantized;
-  if (nf4)
+  if (how != Quantization::none)
     for (const LinearSpec& linear : model_linears(config)) quantized.insert(linear.module + ".weight");
   for (TensorSpec& tensor : model_tensors(config)) {
     if (quantized.contains(tensor.name)) continue;
@@ -24,7 +24,7 @@ WeightLayout weight_layout(const ModelConfig& config, bool nf4) {
 
 // In the order of model_tensors.
 template <class T>
-WeightViews<T> weight_views(const ModelConfig& c, T* base, const Nf4Views& nf4) {
+WeightViews<T> weight_views(const ModelConfig& c, T* base, const QuantizedViews& quantized) {
   const AttentionShape shape = attention_shape(c);
   const int64_t hidden = c.hidden_size, inner = c.intermediate_size;
   WeightViews<T> views;
@@ -33,8 +33,8 @@ WeightViews<T> weight_views(const ModelConfig& c, T* base, const Nf4Views& nf4) 
   const auto matrix = [&](int64_t rows, int64_t cols) { return Mat<T>(take(rows * cols), rows, cols); };
   const auto linear = [&](int64_t l, Projection projection, int64_t out, int64_t in, bool bias) {
     Linear<T> layer;
-    if (!nf4.empty()) {
-      layer.nf4 = nf4[l][static_cast<size_t>(projection)];
+    if (!quantized.empty()) {
+      layer.quantized = quantized[l][static_cast<size_t>(projection)];
       layer.weight = Mat<T>(nullptr, out, in);
     } else {
       layer.weight = matrix(out, in);
@@ -65,10 +65,10 @@ WeightViews<T> weight_views(const ModelConfig& c, T* base, const Nf4Views& nf4) 
 
 template <class Device, class T>
 Mat<const T> dense_weight(Device& device, const Linear<const T>& linear, T* scratch) {
-  if (linear.nf4.empty()) return linear.weight;
+  if (linear.quantized.empty()) return linear.weight;
   T* next = scratch;
-  for (const Nf4View& module : linear.nf4) {
-    ops::dequantize_nf4<T>(device, module, Mat<T>(next, module.rows, module.cols));
+  for (const QuantizedView& module : linear.quantized) {
+    ops::dequantize<T>(device, module, Mat<T>(next, module.rows, module.cols));
     next += module.rows * module.cols;
   }
   return Mat<const T>(scratch, linear.weight.rows, linear.weight.cols);
@@ -88,9 +88,9 @@ std::vector<T> load_weights(const CheckpointDir& dir, const WeightLayout& layout
   return values;
 }
 
-#define CONCORD_INSTANTIATE(T)                                                            \
-  template WeightViews<T> weight_views<T>(const ModelConfig&, T*, const Nf4Views&);        \
-  template WeightViews<const T> weight_views<const T>(const ModelConfig&, const T*, const Nf4Views&);
+#define CONCORD_INSTANTIATE(T)                                                             \
+  template WeightViews<T> weight_views<T>(const ModelConfig&, T*, const QuantizedViews&);   \
+  template WeightViews<const T> weight_views<const T>(const ModelConfig&, const T*, const QuantizedViews&);
 CONCORD_INSTANTIATE(float)
 CONCORD_INSTANTIATE(double)
 CONCORD_INSTANTIATE(Bf16)

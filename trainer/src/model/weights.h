@@ -7,7 +7,7 @@
 
 #include "io/checkpoint_dir.h"
 #include "io/model_config.h"
-#include "model/nf4_base.h"
+#include "model/quantized_base.h"
 #include "ops/ops.h"
 
 namespace concord {
@@ -22,15 +22,15 @@ struct WeightLayout {
   std::vector<WeightSpec> specs;
   int64_t elements = 0;
 };
-// With `nf4` without the weights of linear layers, which an Nf4Base holds.
-WeightLayout weight_layout(const ModelConfig& config, bool nf4 = false);
+// Where it is quantized, without the weights of linear layers, which a QuantizedBase holds.
+WeightLayout weight_layout(const ModelConfig& config, Quantization how = Quantization::none);
 
 // A linear layer of all modules that read the same input, one below another.
 template <class T>
 struct Linear {
   Mat<T> weight;      // [out, in]
   T* bias = nullptr;  // [out]; null where the model has none
-  std::vector<Nf4View> nf4;  // its modules, where it is quantized; `weight` then has a shape alone
+  std::vector<QuantizedView> quantized;  // its modules, where it is; `weight` then has a shape alone
 };
 
 // Views into a buffer of that layout: of values or of gradients. H hidden, I intermediate, Q and K query and key columns,
@@ -59,7 +59,7 @@ struct WeightViews {
   Mat<T> head;        // [V, H]; the embedding's own memory where they are tied
 };
 template <class T>
-WeightViews<T> weight_views(const ModelConfig& config, T* base, const Nf4Views& nf4 = {});
+WeightViews<T> weight_views(const ModelConfig& config, T* base, const QuantizedViews& quantized = {});
 
 // The weight itself, or dequantized into `scratch` (largest_linear(config) elements).
 template <class Device, class T>

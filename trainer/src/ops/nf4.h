@@ -3,14 +3,10 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
-#include <vector>
 
-#include "ops/types.h"
+#include "ops/quantized.h"
 
 namespace concord {
-
-class Cpu;
 
 inline constexpr int64_t kNf4Block = 64;        // weights, row after row
 inline constexpr int64_t kNf4ScaleBlock = 256;  // blocks, with double quantization
@@ -31,32 +27,11 @@ inline constexpr std::array<float, 15> kNf4Bounds = {
 // The 256 numbers of bitsandbytes' signed dynamic map (create_dynamic_map), ascending: what block scales become.
 const std::array<float, 256>& dynamic_map();
 
-// A quantized weight where its device reads it; fields as in Nf4Matrix, null where empty.
-struct Nf4View {
-  int64_t rows = 0, cols = 0;
-  const uint8_t* codes = nullptr;
-  const float* scales = nullptr;
-  const uint8_t* scale_codes = nullptr;
-  const float* scale_scales = nullptr;
-  float scale_mean = 0;
-};
-
-// One linear layer's weight.
-struct Nf4Matrix {
-  int64_t rows = 0, cols = 0;
-  std::vector<uint8_t> codes;        // two a byte, the first in the high half
-  std::vector<float> scales;         // of each block; with double quantization empty, and a scale is
-  std::vector<uint8_t> scale_codes;  // dynamic_map()[scale_codes] * scale_scales[block / 256] + scale_mean
-  std::vector<float> scale_scales;
-  float scale_mean = 0;
-
-  int64_t bytes() const;
-  Nf4View view() const;
-};
-
 // Bytes of a matrix of so many elements.
 int64_t nf4_bytes(int64_t elements, bool double_quant);
 
-Nf4Matrix quantize_nf4(Cpu&, Mat<const float> w, bool double_quant);
+QuantizedMatrix quantize_nf4(Cpu&, Mat<const float> w, bool double_quant);
+template <class T>
+void dequantize_nf4(Cpu&, const QuantizedView&, Mat<T> out);
 
 }  // namespace concord

@@ -16,7 +16,7 @@
 #include "ops/cpu/cpu.h"
 #include "ops/cuda/cuda.h"
 #include "ops/devices.h"
-#include "ops/nf4.h"
+#include "ops/quantized.h"
 #include "ops/types.h"
 
 namespace concord::ops {

@@ -134,6 +134,6 @@ void adamw(CONCORD_DEVICE&, const AdamWStep<T>&, int64_t n, T* parameters, T* fi
 template <class T>
 double sum_of_squares(CONCORD_DEVICE&, const T* x, int64_t n);
 
-// out [rows, cols], dense.
+// out [rows, cols], dense, one row after another.
 template <class T>
-void dequantize_nf4(CONCORD_DEVICE&, const Nf4View&, Mat<T> out);
+void dequantize(CONCORD_DEVICE&, const QuantizedView&, Mat<T> out);

@@ -13,10 +13,10 @@ void add_to_hash(Sha256& hash, std::span<const T> values) {
   hash.update({reinterpret_cast<const char*>(values.data()), values.size_bytes()});
 }
 
-void add_to_hash(Sha256& hash, const Nf4Base& base) {
+void add_to_hash(Sha256& hash, const QuantizedBase& base) {
   for (const auto& layer : base.layers)
-    for (const Nf4Linear& linear : layer.linears)
-      for (const Nf4Matrix& matrix : linear.modules) {
+    for (const auto& modules : layer)
+      for (const QuantizedMatrix& matrix : modules) {
         add_to_hash(hash, std::span(matrix.codes));
         add_to_hash(hash, std::span(matrix.scales));
         add_to_hash(hash, std::span(matrix.scale_codes));
@@ -37,7 +37,7 @@ std::string sample_of(const TrainedModel& model) {
   Sha256 hash;
   for (const WeightSpec& spec : model.layout.specs)
     add_to_hash(hash, std::span(model.weights).subspan(static_cast<size_t>(spec.offset), static_cast<size_t>(std::min(spec.elements, kValues))));
-  add_to_hash(hash, model.nf4);
+  add_to_hash(hash, model.quantized);
   return hash.hex();
 }
 
@@ -101,7 +101,7 @@ std::string base_key(const TrainedModel& model) {
   Sha256 hash;
   hash.update(to_text(model.config_json));
   add_to_hash(hash, std::span(model.weights));
-  add_to_hash(hash, model.nf4);
+  add_to_hash(hash, model.quantized);
   return hash.hex();
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "model/nf4_base.h"
+#include "ops/quantized.h"
 #include "run/events.h"
 #include "run/job.h"
 
@@ -15,6 +15,7 @@ namespace concord {
 struct ScoreArgs {
   std::string model, adapter, groups, out;  // adapter may be empty
   Quantization quantization = Quantization::none;
+  std::string compare = {};  // scores of the same groups; may be empty
 };
 
 struct GenerateArgs {

@@ -34,7 +34,7 @@ Generator::Generator(Cpu& cpu, const ModelConfig& config, WeightViews<const floa
   plan_.tokens_max = std::max(limits.prompt_tokens, ops::kFewRows);
   plan_.keys_max = std::max<int64_t>(limits.prompt_tokens, 1);
   plan_.positions = limits.positions;
-  plan_.nf4 = !weights_.layers[0].qkv.nf4.empty();
+  plan_.quantized = !weights_.layers[0].qkv.quantized.empty();
   hidden_.resize(ops::kFewRows * config.hidden_size);
   logits_.resize(ops::kFewRows * config.vocab_size);
   make_decoder(0);

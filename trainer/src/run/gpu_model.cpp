@@ -15,12 +15,12 @@ constexpr int64_t kPiece = 1 << 22;  // weights rounded at a time on the host
 GpuModel::GpuModel(std::unique_ptr<Cuda> cuda, int index, TrainedModel& model)
     : cuda_(std::move(cuda)), index_(index), model_(&model), optimizer_(model.optimizer->options, model.trainable()) {
   copy_base();
-  copy_nf4();
-  base_ = weight_views<const Bf16>(model.config, weights_.data(), nf4_);
+  copy_quantized();
+  base_ = weight_views<const Bf16>(model.config, weights_.data(), quantized_);
   if (model.lora) {
     lora_ = std::make_unique<Lora<Cuda, Bf16>>(make_lora<Cuda, Bf16>(*cuda_, model.config, to_adapter(*model.lora), true));
     model.weights = {};
-    model.nf4 = {};
+    model.quantized = {};
   } else {
     master_ = Cuda::Buffer<float>(model.trainable());
     weight_grads_ = Cuda::Buffer<float>(model.trainable());
@@ -44,19 +44,19 @@ void GpuModel::copy_base() {
 template <class V>
 const V* GpuModel::keep(const V* host, int64_t n) {
   if (n == 0) return nullptr;
-  nf4_memory_.push_back(Cuda::allocate(n * static_cast<int64_t>(sizeof(V))));
-  V* to = reinterpret_cast<V*>(nf4_memory_.back().get());
+  quantized_memory_.push_back(Cuda::allocate(n * static_cast<int64_t>(sizeof(V))));
+  V* to = reinterpret_cast<V*>(quantized_memory_.back().get());
   cuda_->write(std::span<const V>(host, n), to);
   return to;
 }
 
-void GpuModel::copy_nf4() {
+void GpuModel::copy_quantized() {
   const auto keep_all = [&](const auto& values) { return keep(values.data(), static_cast<int64_t>(values.size())); };
-  nf4_.resize(model_->nf4.layers.size());
-  for (size_t l = 0; l < nf4_.size(); l++)
-    for (size_t p = 0; p < nf4_[l].size(); p++)
-      for (const Nf4Matrix& m : model_->nf4.layers[l].linears[p].modules)
-        nf4_[l][p].push_back({m.rows, m.cols, keep_all(m.codes), keep_all(m.scales), keep_all(m.scale_codes), keep_all(m.scale_scales), m.scale_mean});
+  quantized_.resize(model_->quantized.layers.size());
+  for (size_t l = 0; l < quantized_.size(); l++)
+    for (size_t p = 0; p < quantized_[l].size(); p++)
+      for (const QuantizedMatrix& m : model_->quantized.layers[l][p])
+        quantized_[l][p].push_back({m.how, m.rows, m.cols, keep_all(m.codes), keep_all(m.scales), keep_all(m.scale_codes), keep_all(m.scale_scales), m.scale_mean});
 }
 
 void GpuModel::refresh() {

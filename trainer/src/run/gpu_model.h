@@ -32,7 +32,7 @@ class GpuModel {
 
  private:
   void copy_base();
-  void copy_nf4();
+  void copy_quantized();
   // A copy of host memory that stays as it is.
   template <class V>
   const V* keep(const V* host, int64_t n);
@@ -41,8 +41,8 @@ class GpuModel {
   int index_;
   TrainedModel* model_;
   Cuda::Buffer<Bf16> weights_;
-  std::vector<Cuda::Memory> nf4_memory_;
-  Nf4Views nf4_;
+  std::vector<Cuda::Memory> quantized_memory_;
+  QuantizedViews quantized_;
   WeightViews<const Bf16> base_;
   std::unique_ptr<Lora<Cuda, Bf16>> lora_;
   Cuda::Buffer<float> master_, weight_grads_;  // full finetuning only

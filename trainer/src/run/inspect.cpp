@@ -42,9 +42,9 @@ void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t pa
   MemoryNeed need{parameters, parameters, 0, 0, 0, false, cpu.threads()};
   need.checkpoint_bytes = checkpoint_bytes;
   need.cuda = job.device.cuda;
-  if (job.load_in_4bit) {
-    need.weights = weight_layout(config, true).elements;
-    need.nf4_bytes = nf4_base_bytes(config, job.bnb_4bit_use_double_quant);
+  if (job.quantization != Quantization::none) {
+    need.weights = weight_layout(config, job.quantization).elements;
+    need.quantized_bytes = quantized_base_bytes(config, job.quantization);
   }
   if (job.finetuning_type == FinetuningType::lora) {
     const Adapter adapter =

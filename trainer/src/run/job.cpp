@@ -65,10 +65,16 @@ void read_lora(const JsonAt& at, Job& job) {
 }
 
 void read_quantization(const JsonAt& at, Job& job) {
-  read(at["load_in_4bit"], job.load_in_4bit);
-  read(at["bnb_4bit_use_double_quant"], job.bnb_4bit_use_double_quant);
-  if (job.load_in_4bit && job.finetuning_type == FinetuningType::full) at["load_in_4bit"].refuse("needs finetuning_type lora: NF4 weights are frozen");
-  if (job.bnb_4bit_use_double_quant && !job.load_in_4bit) at["bnb_4bit_use_double_quant"].refuse("needs load_in_4bit");
+  bool nf4 = false, double_quant = false, fp8 = false;
+  read(at["load_in_4bit"], nf4);
+  read(at["bnb_4bit_use_double_quant"], double_quant);
+  read(at["load_in_fp8"], fp8);
+  if (double_quant && !nf4) at["bnb_4bit_use_double_quant"].refuse("needs load_in_4bit");
+  if (nf4 && fp8) at["load_in_fp8"].refuse("and load_in_4bit exclude each other");
+  if ((nf4 || fp8) && job.finetuning_type == FinetuningType::full)
+    at[nf4 ? "load_in_4bit" : "load_in_fp8"].refuse("needs finetuning_type lora: quantized weights are frozen");
+  if (nf4) job.quantization = double_quant ? Quantization::nf4_double : Quantization::nf4;
+  if (fp8) job.quantization = Quantization::fp8;
 }
 
 double default_learning_rate(const Job& job) {
@@ -172,8 +178,9 @@ Json job_json(const Job& job) {
       out.set(key, *lora.find(key));
   }
   if (is_lora) {
-    out.set("load_in_4bit", job.load_in_4bit);
-    out.set("bnb_4bit_use_double_quant", job.bnb_4bit_use_double_quant);
+    out.set("load_in_4bit", job.quantization == Quantization::nf4 || job.quantization == Quantization::nf4_double);
+    out.set("bnb_4bit_use_double_quant", job.quantization == Quantization::nf4_double);
+    out.set("load_in_fp8", job.quantization == Quantization::fp8);
   }
   if (job.loraplus_lr_ratio) out.set("loraplus_lr_ratio", *job.loraplus_lr_ratio);
   out.set("learning_rate", job.learning_rate);

@@ -11,6 +11,7 @@
 #include "io/adapter.h"
 #include "io/json.h"
 #include "loss/loss_type.h"
+#include "ops/quantized.h"
 #include "run/device_choice.h"
 
 namespace concord {
@@ -37,7 +38,7 @@ struct Job {
   LossOptions loss;  // of objective dpo
 
   AdapterConfig lora;  // r, lora_alpha, lora_dropout, target_modules, patterns, use_rslora; of a new adapter
-  bool load_in_4bit = false, bnb_4bit_use_double_quant = false;  // the base's linear layers in NF4
+  Quantization quantization = Quantization::none;  // of the base's linear layers: load_in_4bit, bnb_4bit_use_double_quant, load_in_fp8
   std::optional<double> loraplus_lr_ratio;  // B's learning rate over A's
 
   double learning_rate = 0;  // resolved by objective and finetuning_type

@@ -10,7 +10,7 @@ const std::vector<std::string> keys = {
     "model_name_or_path", "train_file", "output_dir", "adapter_name_or_path", "reference_adapter", "eval_file", "device", "objective",
     "finetuning_type", "loss_type", "beta", "label_smoothing", "rpo_alpha", "simpo_gamma", "desirable_weight", "undesirable_weight",
     "discopop_tau", "r", "lora_alpha", "lora_dropout", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora",
-    "loraplus_lr_ratio", "load_in_4bit", "bnb_4bit_use_double_quant", "learning_rate", "lr_scheduler_type",
+    "loraplus_lr_ratio", "load_in_4bit", "bnb_4bit_use_double_quant", "load_in_fp8", "learning_rate", "lr_scheduler_type",
     "lr_scheduler_kwargs", "warmup_ratio", "warmup_steps", "adam_beta1", "adam_beta2", "adam_epsilon", "weight_decay", "max_grad_norm", "num_train_epochs", "max_steps",
     "groups_per_step", "micro_batch_tokens", "max_length", "truncation_mode", "gradient_checkpointing", "eval_steps", "save_steps",
     "save_total_limit", "early_stopping_patience", "load_best_model_at_end", "seed", "shuffle", "resume_from_checkpoint"};

@@ -10,11 +10,10 @@ LoadedModel load_model(const std::string& dir, const std::string& adapter, Quant
   LoadedModel model;
   const CheckpointDir checkpoint = open_checkpoint(dir);
   model.config = checkpoint.config;
-  const bool quantized = quantization != Quantization::none;
-  model.weights = load_weights<float>(checkpoint, weight_layout(model.config, quantized));
-  if (quantized) {
+  model.weights = load_weights<float>(checkpoint, weight_layout(model.config, quantization));
+  if (quantization != Quantization::none) {
     Cpu cpu(thread_count());
-    model.nf4 = quantize_base(cpu, checkpoint, quantization == Quantization::nf4_double);
+    model.quantized = quantize_base(cpu, checkpoint, quantization);
   }
   if (!adapter.empty()) model.adapter = load_adapter(adapter, model);
   return model;

@@ -15,10 +15,10 @@ namespace concord {
 struct LoadedModel {
   ModelConfig config;
   std::vector<float> weights;
-  Nf4Base nf4;  // the linear layers where the base is quantized, else empty
+  QuantizedBase quantized;  // the linear layers where the base is quantized, else empty
   std::shared_ptr<const Lora<Cpu, float>> adapter;
 
-  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), nf4.views()); }
+  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), quantized.views()); }
   const Lora<Cpu, float>* lora() const { return adapter.get(); }
   int64_t lora_ranks() const { return adapter ? ranks_max(*adapter) : 0; }  // DecoderPlan::lora_ranks
 };

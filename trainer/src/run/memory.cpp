@@ -23,7 +23,7 @@ MemoryParts parts_on_gpu(const Job& job, const ModelConfig& config, const Memory
   const int64_t halves = static_cast<int64_t>(sizeof(Bf16));
   const bool lora = job.finetuning_type == FinetuningType::lora;
   MemoryParts parts = {{"weights", halves * need.weights + (lora ? (halves + floats(1)) * need.trainable : floats(need.trainable))},
-                       {"weights_nf4", need.nf4_bytes},
+                       {"weights_quantized", need.quantized_bytes},
                        {"gradients", floats(need.trainable)},
                        {"optimizer", floats(2 * need.trainable)}};
   for (auto& part : decoder_memory<Cuda, Bf16>(config, decoder)) parts.push_back(part);
@@ -34,7 +34,7 @@ MemoryParts parts_on_gpu(const Job& job, const ModelConfig& config, const Memory
 MemoryParts parts_on_cpu(const Job& job, const ModelConfig& config, const MemoryNeed& need, const DecoderPlan& decoder) {
   MemoryParts parts = {{"data", need.data_bytes},
                        {"weights", floats(need.weights + (job.finetuning_type == FinetuningType::lora ? need.trainable : 0))},
-                       {"weights_nf4", need.nf4_bytes},
+                       {"weights_quantized", need.quantized_bytes},
                        {"gradients", floats(need.trainable)},
                        {"optimizer", floats(2 * need.trainable)}};
   for (auto& part : decoder_memory<Cpu, float>(config, decoder)) parts.push_back(part);
@@ -57,7 +57,7 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
   d.lora_ranks = need.lora_ranks;
   d.dora = need.dora;
   d.lora_dropout = job.finetuning_type == FinetuningType::lora ? job.lora.lora_dropout : 0;
-  d.nf4 = need.nf4_bytes > 0;
+  d.quantized = need.quantized_bytes > 0;
   d.threads = need.threads;
   d.backward = true;
   d.recompute = recompute;
@@ -72,7 +72,7 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
   plan.parts = parts_on_cpu(job, config, need, d);
   plan.total_bytes = total(plan.parts);
   // A base's files are read whole and let go again before the rest is taken: what that needs beyond the run is a part too.
-  const int64_t loading = need.checkpoint_bytes + floats(need.weights) + need.nf4_bytes;
+  const int64_t loading = need.checkpoint_bytes + floats(need.weights) + need.quantized_bytes;
   plan.parts.emplace_back("loading", std::max<int64_t>(0, loading - plan.total_bytes));
   plan.total_bytes += plan.parts.back().second;
   return plan;

@@ -42,14 +42,14 @@ struct RelativeError {
   double value() const { return whole > 0 ? std::sqrt(difference / whole) : 0; }
 };
 
-// An adapter that was trained on an NF4 base belongs to the dequantized weights: merged into the original ones it would
+// An adapter that was trained on a quantized base belongs to the dequantized weights: merged into the original ones it would
 // correct errors that are not there.
-void quantize(Cpu& cpu, std::vector<float>& values, const LinearSpec& m, Quantization quantization, RelativeError& error) {
-  const std::vector<float> before = values;
-  const Nf4Matrix quantized = quantize_nf4(cpu, {values.data(), m.out, m.in}, quantization == Quantization::nf4_double);
-  ops::dequantize_nf4<float>(cpu, quantized.view(), {values.data(), m.out, m.in});
-  for (size_t i = 0; i < values.size(); i++) {
-    const double x = before[i], d = static_cast<double>(values[i]) - x;
+void quantize_and_back(Cpu& cpu, Mat<float> weight, Quantization quantization, RelativeError& error) {
+  const QuantizedMatrix quantized = quantize(cpu, weight, quantization);
+  const std::vector<float> before(weight.data, weight.data + weight.rows * weight.cols);
+  ops::dequantize<float>(cpu, quantized.view(), weight);
+  for (size_t i = 0; i < before.size(); i++) {
+    const double x = before[i], d = static_cast<double>(weight.data[i]) - x;
     error.difference += d * d;
     error.whole += x * x;
   }
@@ -69,7 +69,7 @@ int run_merge(const std::string& model, const std::string& adapter_dir, const st
   if (quantization != Quantization::none)
     for (const LinearSpec& linear : model_linears(base.config)) {
       std::vector<float>& values = merged[linear.module + ".weight"] = base.read_weight(linear.module + ".weight");
-      quantize(cpu, values, linear, quantization, error);
+      quantize_and_back(cpu, {values.data(), linear.out, linear.in}, quantization, error);
     }
   for (const LoraModule& m : adapter.modules) {
     const TensorView& weight = base.tensor(m.module + ".weight");

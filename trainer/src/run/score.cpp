@@ -20,6 +20,7 @@ constexpr int64_t kMicroBatchTokens = 2048;
 struct Scores {
   std::vector<float> token_logps;  // [completion tokens], in file order
   std::vector<float> logps;        // [completions]
+  int64_t predicted = 0;           // of the tokens; nothing predicts the first of a completion without a prompt, and it counts as 0
 };
 
 // All tokens count here, whatever the file's token_mask says of training.
@@ -34,7 +35,7 @@ std::vector<GroupView> unmasked_groups(const Groups& file, const ModelConfig& co
 DecoderPlan plan_for(const std::vector<GroupView>& views, const LoadedModel& model, const std::string& path) {
   DecoderPlan plan;
   plan.lora_ranks = model.lora_ranks();
-  plan.nf4 = !model.nf4.empty();
+  plan.quantized = !model.quantized.empty();
   plan.tokens_max = kMicroBatchTokens;
   for (const GroupView& view : views) {
     plan.tokens_max = std::max(plan.tokens_max, view.tokens());
@@ -51,7 +52,6 @@ DecoderPlan plan_for(const std::vector<GroupView>& views, const LoadedModel& mod
   return plan;
 }
 
-// A completion without a prompt has no row for its first token: nothing predicts it, and it counts as 0.
 void append(Scores& scores, const GroupView& view, const PackedBatch& batch, size_t first, const std::vector<float>& rows) {
   for (size_t c = 0; c < view.completions.size(); c++) {
     const PackedCompletion& packed = batch.completions[first + c];
@@ -61,6 +61,7 @@ void append(Scores& scores, const GroupView& view, const PackedBatch& batch, siz
       scores.token_logps.push_back(rows[r]);
       sum += rows[r];
     }
+    scores.predicted += packed.row_end - packed.row_begin;
     if (!std::isfinite(sum))
       non_finite("the log-probability of segment " + std::to_string(packed.segment) + " is not finite; the weights of the model or the adapter are damaged");
     scores.logps.push_back(static_cast<float>(sum));
@@ -88,6 +89,29 @@ Scores score(const LoadedModel& model, const std::vector<GroupView>& views, cons
   return scores;
 }
 
+// The token log-probabilities of another run over the same groups.
+std::vector<float> other_token_logps(const std::string& path, const std::vector<GroupView>& views) {
+  int64_t tokens = 0;
+  for (const GroupView& view : views)
+    for (const Completion& c : view.completions) tokens += static_cast<int64_t>(c.tokens.size());
+  const SafetensorsFile file = read_safetensors(path);
+  const TensorView* logps = file.find("token_logps");
+  if (!logps || logps->dtype != DType::F32 || logps->elements() != tokens)
+    bad_input("--compare " + path + " has no token_logps of " + std::to_string(tokens) + " tokens; make it by score of the same --groups");
+  return to_f32(*logps);
+}
+
+Json difference(const Scores& scores, const std::vector<float>& others) {
+  double sum = 0, largest = 0;
+  for (size_t i = 0; i < others.size(); i++) {
+    const double apart = std::abs(static_cast<double>(scores.token_logps[i]) - static_cast<double>(others[i]));
+    sum += apart;
+    largest = std::max(largest, apart);
+  }
+  const int64_t tokens = scores.predicted;
+  return Json::Object{{"tokens", tokens}, {"mean_abs_difference", tokens > 0 ? sum / static_cast<double>(tokens) : 0}, {"max_abs_difference", largest}};
+}
+
 }  // namespace
 
 int run_score(const ScoreArgs& args) {
@@ -95,6 +119,7 @@ int run_score(const ScoreArgs& args) {
   const LoadedModel model = load_model(args.model, args.adapter, args.quantization);
   const Groups file = read_groups_for(model, args.groups);
   const std::vector<GroupView> views = unmasked_groups(file, model.config);
+  const std::vector<float> others = args.compare.empty() ? std::vector<float>() : other_token_logps(args.compare, views);
   const Scores scores = score(model, views, plan_for(views, model, args.groups));
   const auto size = [](const std::vector<float>& v) { return std::vector<int64_t>{static_cast<int64_t>(v.size())}; };
   write_safetensors(args.out,
@@ -102,6 +127,7 @@ int run_score(const ScoreArgs& args) {
                      {"logps", DType::F32, size(scores.logps), scores.logps.data()}},
                     {{"format", "scores.v1"}});
   std::fprintf(stderr, "scored %zu completions of %lld groups\n", scores.logps.size(), static_cast<long long>(file.n_groups()));
+  if (!args.compare.empty()) std::printf("%s\n", to_text(difference(scores, others)).c_str());
   return exit_done;
 }
 

@@ -53,7 +53,7 @@ class Run {
     extent_.train_file_sha256 = sha256_file_hex(job.train_file);
     schedule_ = make_schedule(job, extent_.total_steps);
     MemoryNeed need{model_.layout.elements, model_.trainable(), 0, 0, model_.lora_ranks(), model_.dora(), cpu_.threads()};
-    need.nf4_bytes = model_.nf4_bytes();
+    need.quantized_bytes = model_.quantized.bytes();
     need.checkpoint_bytes = model_.checkpoint_bytes;
     need.cover(train_);
     if (eval_) need.cover(*eval_);
@@ -61,7 +61,7 @@ class Run {
       need.lora_ranks = std::max(need.lora_ranks, ranks_max(make_lora<Cpu, float>(cpu_, model_.config, *reference_adapter_, false)));
     need.cuda = job.device.cuda;
     // In the plan, and not free any more.
-    const int64_t held_bytes = job.device.cuda ? 0 : need.data_bytes + need.nf4_bytes + need.weights * static_cast<int64_t>(sizeof(float));
+    const int64_t held_bytes = job.device.cuda ? 0 : need.data_bytes + need.quantized_bytes + need.weights * static_cast<int64_t>(sizeof(float));
     const int64_t sharers = job.device.cuda ? 1 : ranks.local_size();
     plan_ = plan_memory(job, model_.config, need, available_memory_bytes(job.device) / sharers + held_bytes);
   }

@@ -54,12 +54,12 @@ TrainedModel::TrainedModel(const Job& job) {
   const CheckpointDir dir = open_checkpoint(job.model_name_or_path);
   config = dir.config;
   config_json = dir.config_json;
-  layout = weight_layout(config, job.load_in_4bit);
+  layout = weight_layout(config, job.quantization);
   weights = load_weights<float>(dir, layout);
   base_parameters = weight_layout(config).elements;
   for (const SafetensorsFile& file : dir.files) checkpoint_bytes += static_cast<int64_t>(file.bytes.size);
   Cpu cpu(thread_count());
-  if (job.load_in_4bit) nf4 = quantize_base(cpu, dir, job.bnb_4bit_use_double_quant);
+  if (job.quantization != Quantization::none) quantized = quantize_base(cpu, dir, job.quantization);
   for (const WeightSpec& spec : layout.specs) dtypes.push_back(dir.tensor(spec.name).dtype);
   if (job.finetuning_type == FinetuningType::lora) {
     lora = std::make_unique<Lora<Cpu, float>>(make_lora<Cpu, float>(cpu, config, starting_adapter(job, config), true));
@@ -71,14 +71,6 @@ TrainedModel::TrainedModel(const Job& job) {
     if (dora() && job.lora.lora_dropout > 0) bad_input(job.file + ": lora_dropout is not supported with a DoRA adapter, as " + job.adapter_name_or_path + " is");
     lora->config.lora_dropout = job.lora.lora_dropout;  // how it is trained now, whatever its first training did
   }
-}
-
-int64_t TrainedModel::nf4_bytes() const {
-  int64_t bytes = 0;
-  for (const auto& layer : nf4.layers)
-    for (const Nf4Linear& linear : layer.linears)
-      for (const Nf4Matrix& module : linear.modules) bytes += module.bytes();
-  return bytes;
 }
 
 // As transformers' Trainer: vectors (norm weights) are not decayed.

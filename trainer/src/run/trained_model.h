@@ -21,7 +21,7 @@ struct TrainedModel {
   WeightLayout layout;               // of `weights`
   std::vector<DType> dtypes;         // of each weight in the base, kept when a full checkpoint is written
   std::vector<float> weights;        // of layout
-  Nf4Base nf4;                       // the linear layers with load_in_4bit, else empty
+  QuantizedBase quantized;           // the linear layers where the job says so, else empty
   int64_t base_parameters = 0, checkpoint_bytes = 0;
   std::vector<float> weight_grads;   // full finetuning only
   std::unique_ptr<Lora<Cpu, float>> lora; // LoRA only
@@ -35,8 +35,7 @@ struct TrainedModel {
   float* parameters() { return lora ? lora->values.data() : weights.data(); }
   std::vector<float>& grads() { return lora ? lora->grads : weight_grads; }
   bool dora() const { return lora && lora->config.use_dora; }
-  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), nf4.views()); }
-  int64_t nf4_bytes() const;
+  WeightViews<const float> base() const { return weight_views<const float>(config, weights.data(), quantized.views()); }
   // Due after every change of the parameters, loading them included.
   void refresh(Cpu& cpu) {
     if (lora) refresh_gains(cpu, base(), *lora);

@@ -93,13 +93,13 @@ TEST("fifty steps of DPO have the CPU's losses") {
   CHECK(runs.apart("dpo", {{"max_steps", 50}, {"learning_rate", 1e-3}}) < 0.02);
 }
 
-TEST("so have SFT of all weights, a base in NF4, DoRA, dropout and layers that are recomputed") {
+TEST("so have SFT of all weights, a base in NF4, DoRA, dropout, and layers that are recomputed, in FP8") {
   const Runs runs;
   CHECK(runs.apart("full", {{"objective", "sft"}, {"finetuning_type", "full"}, {"learning_rate", 1e-3}}) < 0.03);
   CHECK(runs.apart("nf4", {{"load_in_4bit", true}, {"bnb_4bit_use_double_quant", true}}) < 0.03);
   CHECK(runs.apart("dora", {{"use_dora", true}}) < 0.03);
   CHECK(runs.apart("dropout", {{"objective", "sft"}, {"lora_dropout", 0.2}}) < 0.03);
-  CHECK(runs.apart("recompute", {{"gradient_checkpointing", true}}) < 0.03);
+  CHECK(runs.apart("recompute", {{"gradient_checkpointing", true}, {"load_in_fp8", true}}) < 0.03);
 }
 
 TEST("a run that goes on at a checkpoint ends with the bytes of one that was not stopped") {

@@ -23,13 +23,7 @@ uint8_t nearest(const std::array<float, N>& bounds, float x) {
   return static_cast<uint8_t>(std::lower_bound(bounds.begin(), bounds.end(), x) - bounds.begin());
 }
 
-float largest_magnitude(const float* x, int64_t n) {
-  float largest = 0;
-  for (int64_t i = 0; i < n; i++) largest = std::max(largest, std::abs(x[i]));
-  return largest;
-}
-
-void quantize_scales(Nf4Matrix& q) {
+void quantize_scales(QuantizedMatrix& q) {
   double sum = 0;
   for (const float scale : q.scales) sum += scale;
   q.scale_mean = static_cast<float>(sum / static_cast<double>(q.scales.size()));
@@ -47,8 +41,8 @@ void quantize_scales(Nf4Matrix& q) {
   q.scales.shrink_to_fit();
 }
 
-float scale_of(const Nf4View& q, int64_t block) {
-  if (!q.scale_codes) return q.scales[block];
+float scale_of(const QuantizedView& q, int64_t block) {
+  if (q.how == Quantization::nf4) return q.scales[block];
   return dynamic_map()[q.scale_codes[block]] * q.scale_scales[block / kNf4ScaleBlock] + q.scale_mean;
 }
 
@@ -75,19 +69,13 @@ const std::array<float, 256>& dynamic_map() {
   return map;
 }
 
-int64_t Nf4Matrix::bytes() const {
-  return static_cast<int64_t>(codes.size() + scale_codes.size() + sizeof(float) * (scales.size() + scale_scales.size()));
-}
-
 int64_t nf4_bytes(int64_t elements, bool double_quant) {
   const int64_t blocks = pieces_of(elements, kNf4Block), floats = sizeof(float);
   return pieces_of(elements, 2) + (double_quant ? blocks + floats * pieces_of(blocks, kNf4ScaleBlock) : floats * blocks);
 }
 
-Nf4Matrix quantize_nf4(Cpu& cpu, Mat<const float> w, bool double_quant) {
-  Nf4Matrix q;
-  q.rows = w.rows;
-  q.cols = w.cols;
+QuantizedMatrix quantize_nf4(Cpu& cpu, Mat<const float> w, bool double_quant) {
+  QuantizedMatrix q{double_quant ? Quantization::nf4_double : Quantization::nf4, w.rows, w.cols};
   const int64_t n = w.rows * w.cols, blocks = pieces_of(n, kNf4Block);
   q.codes.assign(pieces_of(n, 2), 0);
   q.scales.resize(blocks);
@@ -106,13 +94,8 @@ Nf4Matrix quantize_nf4(Cpu& cpu, Mat<const float> w, bool double_quant) {
   return q;
 }
 
-Nf4View Nf4Matrix::view() const {
-  const bool double_quant = !scale_codes.empty();
-  return {rows, cols, codes.data(), scales.data(), double_quant ? scale_codes.data() : nullptr, scale_scales.data(), scale_mean};
-}
-
 template <class T>
-void ops::dequantize_nf4(Cpu& cpu, const Nf4View& q, Mat<T> out) {
+void dequantize_nf4(Cpu& cpu, const QuantizedView& q, Mat<T> out) {
   const int64_t n = q.rows * q.cols;
   cpu.for_ranges(pieces_of(n, kNf4Block), kBlocksPerPiece, [&](int64_t first, int64_t last) {
     for (int64_t block = first; block < last; block++) {
@@ -125,7 +108,7 @@ void ops::dequantize_nf4(Cpu& cpu, const Nf4View& q, Mat<T> out) {
   });
 }
 
-template void ops::dequantize_nf4<float>(Cpu&, const Nf4View&, Mat<float>);
-template void ops::dequantize_nf4<double>(Cpu&, const Nf4View&, Mat<double>);
+template void dequantize_nf4<float>(Cpu&, const QuantizedView&, Mat<float>);
+template void dequantize_nf4<double>(Cpu&, const QuantizedView&, Mat<double>);
 
 }  // namespace concord
