@@ -86,8 +86,8 @@ export const limits = {
     /** What is said of presence goes out at most ten times a second, and less often to a crowd. */
     presence_interval_ms: 100,
     presence_interval_ms_per_socket: 1,
-    /** A busy server gathers for so long what it writes to the log and then tells: longer than a room waits between broadcasts. */
-    commit_interval_ms_max: 60,
+    /** A busy server gathers what it writes to the log for so long. */
+    commit_interval_ms_max: 20,
     /** What commits in a busy room is told to its pages together; what commits in a quiet one at once. */
     broadcast_interval_ms: 50,
     /** Updates that refer to edits still on their way, kept per socket until those are here. */

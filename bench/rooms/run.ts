@@ -38,14 +38,19 @@ console.log(
 );
 console.log(`At one edit every two seconds each (${BASE} a second), ${ROUNDS} rounds:`);
 for (let round = 0; round < ROUNDS; round++) for (const one of runners) await measure(one, BASE, 10);
-console.log(`\nMore and more, until the p99 is over ${P99_MAX} ms:`);
+console.log(`\nMore and more, until the median p99 of ${ROUNDS} rounds is over ${P99_MAX} ms:`);
 const most = new Map<string, number>();
-for (const one of runners)
-  for (const rate of RATES) {
-    const { p99, heard, due } = await measure(one, rate, 6);
-    if (p99 > P99_MAX || heard < due) break;
-    most.set(one.name, rate);
-  }
+let able = runners;
+for (const rate of RATES) {
+  const rounds = new Map<Runner, Measured[]>(able.map((one) => [one, []]));
+  for (let round = 0; round < ROUNDS; round++)
+    for (const one of able) rounds.get(one)!.push(await measure(one, rate, 4));
+  able = able.filter((one) => {
+    const { p99, heard, due } = rounds.get(one)!.sort((a, b) => a.p99 - b.p99)[Math.floor(ROUNDS / 2)]!;
+    return p99 <= P99_MAX && heard >= due;
+  });
+  for (const { name } of able) most.set(name, rate);
+}
 const [ours, theirs] = runners.map(({ name }) => most.get(name) ?? 0);
 console.log(
   `\nWithin ${P99_MAX} ms: ${ours} and ${theirs} edits a second, ${(ours! / theirs!).toFixed(1)} times.`
@@ -137,14 +142,14 @@ function databaseCpu(): number {
     readFileSync(join(server.dataDir, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0]
   );
   const children = readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ');
-  return [postmaster, ...children.map(Number)].reduce((sum, pid) => sum + cpuOf(pid), 0);
+  return cpuOf(postmaster, true) + children.reduce((sum, pid) => sum + cpuOf(Number(pid)), 0);
 }
 
-/** Milliseconds of processor time that a process has had; Linux only. */
-function cpuOf(pid: number): number {
+/** Milliseconds of processor time that a process has had, and those of its children that have ended; Linux only. */
+function cpuOf(pid: number, withEnded = false): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
   const TICK_MS = 10;
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  return fields.slice(11, withEnded ? 15 : 13).reduce((sum, ticks) => sum + Number(ticks) * TICK_MS, 0);
 }
 
 function memoryOf(pid: number): number {

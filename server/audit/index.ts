@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { sql } from 'drizzle-orm';
+import { sql, type SQL } from 'drizzle-orm';
 import { canonicalJson } from '#domain/canonical.ts';
 import { auditRow } from './tables.ts';
 import type { Actor } from '../auth/actor.ts';
@@ -16,32 +16,28 @@ export interface AuditEntry {
 }
 
 const GENESIS = '0'.repeat(64);
-const CHAIN_LOCK = 0x61756469;
 
 /**
  * Adds a row to the chain inside the caller's transaction. Call it last: it locks the chain's head until commit, and
  * whatever ran after it would make every other writer wait.
  */
 export async function appendAudit(tx: Queryable, entry: AuditEntry): Promise<void> {
-  await tx.execute(sql`select pg_advisory_xact_lock(${CHAIN_LOCK})`);
-  // A statement of its own: one sees what had committed when it began, and the lock may have had to be waited for.
-  const found = await tx.execute<{ now: string; seq: string | number | null; hash: string | null }>(
-    sql`select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as now, seq, hash
-      from (select) as here left join (select seq, hash from audit_row order by seq desc limit 1) as head on true`
-  );
-  const head = found.rows[0]!;
-  const row = {
-    seq: Number(head.seq ?? 0) + 1,
-    at: head.now,
-    userId: entry.actor === 'system' ? null : entry.actor.id,
-    via: entry.actor === 'system' ? 'system' : `${entry.actor.via.kind}:${entry.actor.via.id}`,
-    action: entry.action,
-    object: entry.object,
-    projectId: entry.projectId,
-    facts: entry.facts,
-    previousHash: head.hash ?? GENESIS
-  };
-  await tx.insert(auditRow).values({ ...row, hash: hashOf(row) });
+  await tx.execute(sql`select ${auditCall(entry)}`);
+}
+
+/** The same as an expression, for a statement that does other work as well. */
+export function auditCall({ actor, action, object, projectId, facts }: AuditEntry): SQL {
+  const userId = actor === 'system' ? null : actor.id;
+  const via = actor === 'system' ? 'system' : `${actor.via.kind}:${actor.via.id}`;
+  // The canonical row without what only the database knows: time, hash of the row before and number.
+  const canonical = [
+    `{"action":${canonicalJson(action)},"at":"`,
+    `","facts":${canonicalJson(facts)},"object":${canonicalJson(object)},"previousHash":"`,
+    `","projectId":${canonicalJson(projectId)},"seq":`,
+    `,"userId":${canonicalJson(userId)},"via":${canonicalJson(via)}}`
+  ];
+  return sql`append_audit(${userId}::text, ${via}::text, ${action}::text, ${object}::text, ${projectId}::text,
+    ${JSON.stringify(facts)}::jsonb, ${sql.param(canonical)}::text[])`;
 }
 
 type Hashed = Omit<typeof auditRow.$inferSelect, 'hash'>;

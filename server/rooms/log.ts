@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto';
 import { asc, eq, sql } from 'drizzle-orm';
-import { appendAudit } from '../audit/index.ts';
+import { auditCall } from '../audit/index.ts';
 import type { Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { roomLog } from './tables.ts';
@@ -31,6 +31,7 @@ export function createLog<Entry extends Row>(
 ): Log<Entry> {
   let waiting: Entry[] = [];
   let running = false;
+  let startedLast = -Infinity;
   let appended = 0;
   let done = 0;
   let watchers: { until: number; resolve: () => void }[] = [];
@@ -38,6 +39,8 @@ export function createLog<Entry extends Row>(
   async function drain(): Promise<void> {
     while (waiting.length) {
       const started = performance.now();
+      const sinceLast = started - startedLast;
+      startedLast = started;
       const entries = waiting.slice(0, ROWS_PER_COMMIT_MAX);
       waiting = waiting.slice(ROWS_PER_COMMIT_MAX);
       try {
@@ -47,7 +50,7 @@ export function createLog<Entry extends Row>(
         fail(entries, error);
       }
       finish(entries.length);
-      const early = started + intervalAfter(entries.length) - performance.now();
+      const early = started + intervalAt(entries.length / sinceLast) - performance.now();
       if (early > 1 && waiting.length < ROWS_PER_COMMIT_MAX)
         await new Promise((resolve) => setTimeout(resolve, early));
     }
@@ -87,22 +90,22 @@ export function createLog<Entry extends Row>(
 }
 
 /**
- * Milliseconds from the start of one commit to that of the next: half as many as the last had rows. Below two thousand
- * rows a second that is no pause; above, commits, and broadcasts, which follow them and cost the same whatever they hold,
- * become few and large.
+ * Milliseconds from the start of one commit to that of the next, by how many rows come in one: what a commit costs
+ * whatever it holds stays a small share of the time, and rows that come seldom do not wait.
  */
-const intervalAfter = (rows: number) => Math.min(rows / 2, limits.rooms.commit_interval_ms_max);
+const intervalAt = (rowsPerMs: number) => Math.min(8 * rowsPerMs, limits.rooms.commit_interval_ms_max);
 
-/** Log rows and, last, the audit row that covers them by range and hash. */
+/** Log rows and the audit row that covers them by range and hash, all or none: one statement, one wait for the database. */
 export async function insertRows(tx: Queryable, rows: Row[]): Promise<void> {
   const hashes = rows.map(({ bytes }) => hash('sha256', bytes));
   const buffers = rows.map(({ bytes }) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-  await tx.execute(sql`insert into room_log (room, seq, user_id, bytes, sha256)
+  const facts = commitFacts(rows, hashes);
+  await tx.execute(sql`with added as (insert into room_log (room, seq, user_id, bytes, sha256)
     select * from unnest(${sql.param(rows.map(({ room }) => room))}::text[],
       ${sql.param(rows.map(({ seq }) => seq))}::bigint[],
       ${sql.param(rows.map(({ userId }) => userId))}::text[],
-      ${sql.param(buffers)}::bytea[], ${sql.param(hashes)}::text[])`);
-  await appendAudit(tx, { ...commitFacts(rows, hashes), actor: 'system', projectId: null });
+      ${sql.param(buffers)}::bytea[], ${sql.param(hashes)}::text[]))
+    select ${auditCall({ ...facts, actor: 'system', projectId: null })}`);
 }
 
 function commitFacts(rows: Row[], hashes: string[]) {

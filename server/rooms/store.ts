@@ -35,7 +35,7 @@ export function postgresStore({ db }: Services): RoomStore {
       ]);
       return { ...log, clients, outputs: new Set(task?.outputs.map(({ id }) => id)) };
     },
-    append: (rows) => db.transaction((tx) => insertRows(tx, rows)),
+    append: (rows) => insertRows(db, rows),
     issue: (room, userId, count) => issueClients(db, room, userId, count),
     transaction: (work) =>
       db.transaction((tx) =>
