@@ -21,7 +21,6 @@ class Cuda {
   };
 
   // How many there are that this program has code for; 0 too where there is no driver.
-  // How many there are that this program has code for; 0 too where there is no driver.
   static int count();
   // Failure(2) where there is no device of that index, as below.
   static Description describe(int index);
