@@ -20,6 +20,7 @@ export interface Log<Entry extends Row> {
 }
 
 const ROWS_PER_COMMIT_MAX = 1_000;
+const MS_AT_A_ROW_PER_MS = 8;
 
 /**
  * Group commit: what comes while one transaction runs goes into the next, all rooms together, so that one wait for the
@@ -93,7 +94,8 @@ export function createLog<Entry extends Row>(
  * Milliseconds from the start of one commit to that of the next, by how many rows come in one: what a commit costs
  * whatever it holds stays a small share of the time, and rows that come seldom do not wait.
  */
-const intervalAt = (rowsPerMs: number) => Math.min(8 * rowsPerMs, limits.rooms.commit_interval_ms_max);
+const intervalAt = (rowsPerMs: number) =>
+  Math.min(MS_AT_A_ROW_PER_MS * rowsPerMs, limits.rooms.commit_interval_ms_max);
 
 /** Log rows and the audit row that covers them by range and hash, all or none: one statement, one wait for the database. */
 export async function insertRows(tx: Queryable, rows: Row[]): Promise<void> {

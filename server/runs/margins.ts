@@ -43,14 +43,13 @@ export async function scorerOf(
   if (weightBytes(parameters, row) > limits.scoring.memory_share_max * process.availableMemory())
     throw new RunFailure('The model takes more memory than scoring may have of what is free.');
   const model = modelFolder(config, base.path);
-  const { load_in_4bit, bnb_4bit_use_double_quant, reference_adapter, loss_type, beta } = row.hyperparameters;
-  const quantize = load_in_4bit ? ['--quantize', bnb_4bit_use_double_quant ? 'nf4-double' : 'nf4'] : [];
+  const { reference_adapter, loss_type, beta } = row.hyperparameters;
   const optionsOf = async (id: unknown) => {
     const adapter = typeof id === 'string' ? await findAdapter(db, id) : null;
     const folders = [model, ...(id ? [adapter?.folder ?? ''] : [])];
     if (!folders.every((folder) => existsSync(folder)))
       throw new RunFailure('The files of the model or of the adapter are no longer there.');
-    return ['--model', model, ...(adapter ? ['--adapter', adapter.folder] : []), ...quantize];
+    return ['--model', model, ...(adapter ? ['--adapter', adapter.folder] : []), ...quantize(row)];
   };
   const adapterId = adapterIdOf(row.id);
   return {
@@ -64,9 +63,18 @@ export async function scorerOf(
   };
 }
 
-/** As the trainer loads them: in float32, or in NF4 with what stays beside it. */
-const weightBytes = (parameters: number, { hyperparameters }: RunRow) =>
-  parameters * (hyperparameters.load_in_4bit ? 1 : 4);
+/** As the base was in training: an adapter belongs to its rounded weights. */
+function quantize({ hyperparameters }: RunRow): string[] {
+  const { load_in_4bit, bnb_4bit_use_double_quant, load_in_fp8 } = hyperparameters;
+  if (load_in_fp8) return ['--quantize', 'fp8'];
+  return load_in_4bit ? ['--quantize', bnb_4bit_use_double_quant ? 'nf4-double' : 'nf4'] : [];
+}
+
+/** As the trainer loads them: in float32, or in NF4 or FP8 with what stays beside it. */
+function weightBytes(parameters: number, { hyperparameters }: RunRow): number {
+  if (hyperparameters.load_in_fp8) return parameters * 2;
+  return parameters * (hyperparameters.load_in_4bit ? 1 : 4);
+}
 
 /** How close the adapter finds the two best outputs of each task; what cannot be asked of the model has none. */
 export async function marginsOf(

@@ -304,6 +304,8 @@ built('no more open tasks have a margin at one time than the limit', async () =>
 
 built('a model that would take too much of the free memory scores nothing', async () => {
   const row = (await findRun(t.db, first.id))!;
+  const inFp8 = { ...row, hyperparameters: { ...row.hyperparameters, load_in_fp8: true } };
+  expect((await scorerOf(services(), findAdapter, inFp8)).policy.slice(-2)).toEqual(['--quantize', 'fp8']);
   const parameters = (limits.scoring.memory_share_max * process.availableMemory()) / 2;
   await t.db.update(model).set({ facts: sql`facts || ${JSON.stringify({ parameters })}::jsonb` });
   await expect(scorerOf(services(), findAdapter, row)).rejects.toThrow('takes more memory');

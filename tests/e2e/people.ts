@@ -146,9 +146,13 @@ export async function overhang(page: Page): Promise<number> {
 
 /**
  * What stands on the page holds in light and dark, on a screen and on a phone: no barrier, nothing wider than the screen.
- * A picture of each is kept under `name`.
+ * A picture of each is kept under `name`, after `more` was looked at.
  */
-export async function expectToHold(page: Page, name: string): Promise<void> {
+export async function expectToHold(
+  page: Page,
+  name: string,
+  more: (view: string) => Promise<void> = async () => {}
+): Promise<void> {
   for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: scheme });
     for (const [width, height] of [
@@ -156,8 +160,10 @@ export async function expectToHold(page: Page, name: string): Promise<void> {
       [390, 844]
     ] as const) {
       await page.setViewportSize({ width, height });
-      expect(await barriers(page), `${name} ${scheme} ${width}`).toEqual([]);
-      expect(await overhang(page), `${name} ${scheme} ${width}`).toBeLessThanOrEqual(0);
+      const view = `${name} ${scheme} ${width}`;
+      expect(await barriers(page), view).toEqual([]);
+      expect(await overhang(page), view).toBeLessThanOrEqual(0);
+      await more(view);
       await picture(page, `${name}-${scheme}-${width}`);
     }
   }
