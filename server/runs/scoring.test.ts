@@ -240,7 +240,7 @@ built(
     const more = Array.from({ length: 40 }, (_, n) => ({ prompt: `More ${n}`, outputs: ['a', `b${n}`] }));
     await t.importRows(project, more);
     await expect.poll(scoringNow, soon).not.toBeNull();
-    await admitOne();
+    // Of an adapter without a reference each lot is scored once.
     await admitOne();
     await expect.poll(unscored, soon).toBe(40 - limits.scoring.tasks_at_once);
     await expect.poll(scoringNow, soon).not.toBeNull();
