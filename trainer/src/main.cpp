@@ -35,8 +35,14 @@ Quantization quantization_of(const Flags& flags) {
   bad_input("--quantize is " + in_quotes(word) + ", but must be one of: none, nf4, nf4-double, fp8");
 }
 
+std::optional<DeviceChoice> device_of(const Flags& flags) {
+  if (!flags.has("--device")) return std::nullopt;
+  return parse_device(flags.text("--device"), "--device");
+}
+
 ScoreArgs score_args(const Flags& flags) {
-  return {flags.text("--model"), flags.text("--adapter"), flags.text("--groups"), flags.text("--out"), quantization_of(flags), flags.text("--compare")};
+  return {flags.text("--model"), flags.text("--adapter"), flags.text("--groups"), flags.text("--out"), quantization_of(flags), flags.text("--compare"),
+          device_of(flags).value_or(DeviceChoice())};
 }
 
 GenerateArgs generate_args(const Flags& flags) {
@@ -65,11 +71,6 @@ ServeArgs serve_args(const Flags& flags) {
   args.max_num_seqs = flags.integer("--max-num-seqs", args.max_num_seqs, 1, limits::return_sequences_max);
   if (flags.has("--cache-tokens")) args.cache_tokens = flags.integer("--cache-tokens", 0, 2, INT64_C(1) << 40);
   return args;
-}
-
-std::optional<DeviceChoice> device_of(const Flags& flags) {
-  if (!flags.has("--device")) return std::nullopt;
-  return parse_device(flags.text("--device"), "--device");
 }
 
 BenchArgs bench_args(const Flags& flags) {
@@ -122,9 +123,9 @@ void print_usage(FILE* out) {
   for (const Command& command : commands()) std::fprintf(out, "  %-9s %s\n", command.name, command.usage);
 }
 
-// Only training has code for GPUs.
 void check_device(const std::string& command, const std::string& device) {
-  if (parse_device(device, "--device").cuda && command != "train" && command != "bench")
+  const bool has_gpu_code = command == "train" || command == "bench" || command == "score";
+  if (parse_device(device, "--device").cuda && !has_gpu_code)
     bad_input("--device is " + in_quotes(device) + ", but " + command + " runs on the CPU");
 }
 

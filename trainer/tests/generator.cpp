@@ -15,18 +15,19 @@ using Samples = std::vector<Ids>;
 struct Setup {
   TempDir dir;
   std::string path;
-  LoadedModel model;
+  Cpu cpu{1};
+  LoadedModel<Cpu, float> model;
   std::shared_ptr<const Lora<Cpu, float>> first, second;
 
   Setup() {
     Json c = config();
     c.set("max_position_embeddings", 400);
     path = write_model(dir, c);
-    model = load_model(path, "");
-    first = load_adapter(write_lora(dir, path, "first"), model);
+    model = load_model<Cpu, float>(cpu, path, "");
+    first = load_adapter(cpu, write_lora(dir, path, "first"), model);
     AdapterConfig wider = rank_four();
     wider.r = 9;
-    second = load_adapter(write_lora(dir, path, "second", wider), model);
+    second = load_adapter(cpu, write_lora(dir, path, "second", wider), model);
   }
 
   // Short and long prompts, base and adapters, greedy and not, one sample and several.

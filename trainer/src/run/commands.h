@@ -16,6 +16,7 @@ struct ScoreArgs {
   std::string model, adapter, groups, out;  // adapter may be empty
   Quantization quantization = Quantization::none;
   std::string compare = {};  // scores of the same groups; may be empty
+  DeviceChoice device = cpu_device();
 };
 
 struct GenerateArgs {

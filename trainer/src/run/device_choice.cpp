@@ -10,7 +10,7 @@ namespace concord {
 
 DeviceChoice parse_device(const std::string& text, const std::string& where) {
   if (text == "auto") return {};
-  if (text == "cpu") return {.automatic = false};
+  if (text == "cpu") return cpu_device();
   const std::string index = text.starts_with("cuda:") ? text.substr(5) : text == "cuda" ? "0" : "";
   if (index.empty() || index.size() > 3 || index.find_first_not_of("0123456789") != std::string::npos)
     bad_input(where + " is " + in_quotes(text) + ", but must be auto, cpu, cuda or cuda:N");

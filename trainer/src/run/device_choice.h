@@ -1,5 +1,5 @@
 // Which device a command runs on.
-// defines: DeviceChoice, parse_device, resolve_device
+// defines: DeviceChoice, cpu_device, parse_device, resolve_device
 #pragma once
 
 #include <string>
@@ -14,6 +14,8 @@ struct DeviceChoice {
 
   std::string name() const { return automatic ? "auto" : cuda ? "cuda:" + std::to_string(index) : "cpu"; }
 };
+
+inline DeviceChoice cpu_device() { return {.automatic = false}; }
 
 // "auto", "cpu", "cuda" or "cuda:N". Failure(2) for anything else, and for a GPU in a build without CUDA; `where` is what the message
 // begins with.

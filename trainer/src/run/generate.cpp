@@ -21,7 +21,7 @@ constexpr size_t kQueued = 256;  // requests in the generator's hands: more woul
 class Generation {
  public:
   explicit Generation(const GenerateArgs& args)
-      : args_(args), model_(load_model(args.model, args.adapter, args.quantization)), file_(read_groups_for(model_, args.groups)),
+      : args_(args), cpu_(thread_count()), model_(load_model<Cpu, float>(cpu_, args.model, args.adapter, args.quantization)), file_(read_groups_for(model_.config, args.groups)),
         stop_(args.stop ? *args.stop : model_stop_tokens(args.model, model_.config)) {
     check();
   }
@@ -36,7 +36,8 @@ class Generation {
   Groups result() const;
 
   const GenerateArgs& args_;
-  LoadedModel model_;
+  Cpu cpu_;
+  LoadedModel<Cpu, float> model_;
   Groups file_;
   std::vector<int64_t> stop_;
   std::vector<std::vector<std::vector<int32_t>>> samples_;  // [group][k]
@@ -106,8 +107,7 @@ void Generation::take(const SampledToken& sampled, int64_t group) {
 }
 
 Groups Generation::execute() {
-  Cpu cpu(thread_count());
-  Generator generator(cpu, model_.config, model_.base(), limits());
+  Generator generator(cpu_, model_.config, model_.base(), limits());
   samples_.assign(file_.n_groups(), std::vector<std::vector<int32_t>>(args_.num_return_sequences));
   struct InFlight {
     int64_t group, samples;

@@ -3,11 +3,10 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "lora/dora.h"
-#include "model/weights.h"
 #include "optim/adamw.h"
+#include "run/gpu_base.h"
 #include "run/trained_model.h"
 
 namespace concord {
@@ -17,7 +16,7 @@ class GpuModel {
   // Copies what the model holds. A base that is not trained is let go on the host.
   GpuModel(std::unique_ptr<Cuda> cuda, int index, TrainedModel& model);
 
-  WeightViews<const Bf16> base() const { return base_; }
+  WeightViews<const Bf16> base() const { return base_.views(model_->config); }
   Lora<Cuda, Bf16>* lora() { return lora_.get(); }
   WeightViews<float>* weight_grads() { return lora_ ? nullptr : &grad_views_; }
   float* parameters() { return lora_ ? lora_->values.data() : master_.data(); }
@@ -31,19 +30,10 @@ class GpuModel {
   int64_t memory_bytes() const;
 
  private:
-  void copy_base();
-  void copy_quantized();
-  // A copy of host memory that stays as it is.
-  template <class V>
-  const V* keep(const V* host, int64_t n);
-
   std::unique_ptr<Cuda> cuda_;  // outlives what follows
   int index_;
   TrainedModel* model_;
-  Cuda::Buffer<Bf16> weights_;
-  std::vector<Cuda::Memory> quantized_memory_;
-  QuantizedViews quantized_;
-  WeightViews<const Bf16> base_;
+  GpuBase base_;
   std::unique_ptr<Lora<Cuda, Bf16>> lora_;
   Cuda::Buffer<float> master_, weight_grads_;  // full finetuning only
   WeightViews<float> grad_views_;

@@ -5,31 +5,52 @@
 #include "run/device.h"
 
 namespace concord {
+namespace {
 
-LoadedModel load_model(const std::string& dir, const std::string& adapter, Quantization quantization) {
-  LoadedModel model;
-  const CheckpointDir checkpoint = open_checkpoint(dir);
-  model.config = checkpoint.config;
-  model.weights = load_weights<float>(checkpoint, weight_layout(model.config, quantization));
+HostBase load_base(const CheckpointDir& checkpoint, Quantization quantization) {
+  HostBase base{load_weights<float>(checkpoint, weight_layout(checkpoint.config, quantization)), {}};
   if (quantization != Quantization::none) {
     Cpu cpu(thread_count());
-    model.quantized = quantize_base(cpu, checkpoint, quantization);
+    base.quantized = quantize_base(cpu, checkpoint, quantization);
   }
-  if (!adapter.empty()) model.adapter = load_adapter(adapter, model);
+  return base;
+}
+
+}  // namespace
+
+template <class Device, class T>
+LoadedModel<Device, T> load_model(Device& device, const std::string& dir, const std::string& adapter, Quantization quantization) {
+  LoadedModel<Device, T> model;
+  const CheckpointDir checkpoint = open_checkpoint(dir);
+  model.config = checkpoint.config;
+  model.quantized = quantization != Quantization::none;
+  HostBase base = load_base(checkpoint, quantization);
+  if constexpr (Device::has_host_memory) model.weights = std::move(base);
+  else model.weights = GpuBase(device, base.weights, base.quantized);
+  if (!adapter.empty()) model.adapter = load_adapter(device, adapter, model);
   return model;
 }
 
-std::shared_ptr<const Lora<Cpu, float>> load_adapter(const std::string& dir, const LoadedModel& model) {
-  Cpu cpu(thread_count());
-  auto lora = std::make_shared<Lora<Cpu, float>>(make_lora<Cpu, float>(cpu, model.config, read_adapter(dir, model.config), false));
-  refresh_gains(cpu, model.base(), *lora);
+template <class Device, class T>
+std::shared_ptr<const Lora<Device, T>> load_adapter(Device& device, const std::string& dir, const LoadedModel<Device, T>& model) {
+  auto lora = std::make_shared<Lora<Device, T>>(make_lora<Device, T>(device, model.config, read_adapter(dir, model.config), false));
+  refresh_gains(device, model.base(), *lora);
   return lora;
 }
 
-Groups read_groups_for(const LoadedModel& model, const std::string& path) {
+Groups read_groups_for(const ModelConfig& config, const std::string& path) {
   Groups groups = read_groups(path);
-  check_groups_vocab(groups, model.config.vocab_size, path);
+  check_groups_vocab(groups, config.vocab_size, path);
   return groups;
 }
+
+#define CONCORD_INSTANTIATE(Device, T)                                                                                            \
+  template LoadedModel<Device, T> load_model<Device, T>(Device&, const std::string&, const std::string&, Quantization);           \
+  template std::shared_ptr<const Lora<Device, T>> load_adapter<Device, T>(Device&, const std::string&, const LoadedModel<Device, T>&);
+CONCORD_INSTANTIATE(Cpu, float)
+#ifdef CONCORD_CUDA
+CONCORD_INSTANTIATE(Cuda, Bf16)
+#endif
+#undef CONCORD_INSTANTIATE
 
 }  // namespace concord

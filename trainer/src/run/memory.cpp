@@ -12,9 +12,6 @@
 namespace concord {
 namespace {
 
-// Long enough for full-speed products; on the CPU more only moves activations out of the caches (bench/RESULTS.md).
-constexpr int64_t kMicroBatchTokens = 2048, kMicroBatchTokensOfGpu = 8192;
-
 int64_t floats(int64_t n) { return n * static_cast<int64_t>(sizeof(float)); }
 
 #ifdef CONCORD_CUDA
@@ -107,7 +104,7 @@ void MemoryNeed::cover(const Dataset& data) {
 }
 
 MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes) {
-  const int64_t wanted = job.micro_batch_tokens > 0 ? job.micro_batch_tokens : need.cuda ? kMicroBatchTokensOfGpu : kMicroBatchTokens;
+  const int64_t wanted = job.micro_batch_tokens > 0 ? job.micro_batch_tokens : need.cuda ? Cuda::kMicroBatchTokens : Cpu::kMicroBatchTokens;
   const auto fits = [&](const MemoryPlan& plan) { return plan.total_bytes <= available_bytes; };
   const bool may_keep = !job.gradient_checkpointing.value_or(false);
   const bool may_recompute = job.gradient_checkpointing.value_or(true);

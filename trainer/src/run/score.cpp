@@ -8,14 +8,12 @@
 #include "io/safetensors.h"
 #include "run/commands.h"
 #include "run/dataset.h"
-#include "run/device.h"
 #include "run/loaded_model.h"
+#include "run/on_device.h"
 #include "run/step.h"
 
 namespace concord {
 namespace {
-
-constexpr int64_t kMicroBatchTokens = 2048;
 
 struct Scores {
   std::vector<float> token_logps;  // [completion tokens], in file order
@@ -32,11 +30,12 @@ std::vector<GroupView> unmasked_groups(const Groups& file, const ModelConfig& co
   return views;
 }
 
-DecoderPlan plan_for(const std::vector<GroupView>& views, const LoadedModel& model, const std::string& path) {
+template <class Device, class T>
+DecoderPlan plan_for(const std::vector<GroupView>& views, const LoadedModel<Device, T>& model, const std::string& path) {
   DecoderPlan plan;
   plan.lora_ranks = model.lora_ranks();
-  plan.quantized = !model.quantized.empty();
-  plan.tokens_max = kMicroBatchTokens;
+  plan.quantized = model.quantized;
+  plan.tokens_max = Device::kMicroBatchTokens;
   for (const GroupView& view : views) {
     plan.tokens_max = std::max(plan.tokens_max, view.tokens());
     for (const Completion& c : view.completions) {
@@ -68,15 +67,15 @@ void append(Scores& scores, const GroupView& view, const PackedBatch& batch, siz
   }
 }
 
-Scores score(const LoadedModel& model, const std::vector<GroupView>& views, const DecoderPlan& plan) {
-  Cpu cpu(thread_count());
-  Decoder<Cpu, float> decoder(cpu, model.config, model.base(), plan);
+template <class Device, class T>
+Scores score(Device& device, const LoadedModel<Device, T>& model, const std::vector<GroupView>& views, const DecoderPlan& plan) {
+  Decoder<Device, T> decoder(device, model.config, model.base(), plan);
   std::vector<const GroupView*> pointers;
   for (const GroupView& view : views) pointers.push_back(&view);
   Scores scores;
   std::vector<float> rows;
   size_t next = 0;  // of the views
-  for_micro_batches(pointers, kMicroBatchTokens, [&](const PackedBatch& batch) {
+  for_micro_batches(pointers, Device::kMicroBatchTokens, [&](const PackedBatch& batch) {
     decoder.forward(batch, model.lora());
     rows.resize(batch.n_rows());
     decoder.head_logps(rows.data());
@@ -112,15 +111,13 @@ Json difference(const Scores& scores, const std::vector<float>& others) {
   return Json::Object{{"tokens", tokens}, {"mean_abs_difference", tokens > 0 ? sum / static_cast<double>(tokens) : 0}, {"max_abs_difference", largest}};
 }
 
-}  // namespace
-
-int run_score(const ScoreArgs& args) {
-  { AtomicFile probe(args.out); }  // a place that cannot be written to is told now, not after the work
-  const LoadedModel model = load_model(args.model, args.adapter, args.quantization);
-  const Groups file = read_groups_for(model, args.groups);
+template <class Device, class T>
+int run_on(Device& device, const ScoreArgs& args) {
+  const LoadedModel<Device, T> model = load_model<Device, T>(device, args.model, args.adapter, args.quantization);
+  const Groups file = read_groups_for(model.config, args.groups);
   const std::vector<GroupView> views = unmasked_groups(file, model.config);
   const std::vector<float> others = args.compare.empty() ? std::vector<float>() : other_token_logps(args.compare, views);
-  const Scores scores = score(model, views, plan_for(views, model, args.groups));
+  const Scores scores = score(device, model, views, plan_for(views, model, args.groups));
   const auto size = [](const std::vector<float>& v) { return std::vector<int64_t>{static_cast<int64_t>(v.size())}; };
   write_safetensors(args.out,
                     {{"token_logps", DType::F32, size(scores.token_logps), scores.token_logps.data()},
@@ -129,6 +126,13 @@ int run_score(const ScoreArgs& args) {
   std::fprintf(stderr, "scored %zu completions of %lld groups\n", scores.logps.size(), static_cast<long long>(file.n_groups()));
   if (!args.compare.empty()) std::printf("%s\n", to_text(difference(scores, others)).c_str());
   return exit_done;
+}
+
+}  // namespace
+
+int run_score(const ScoreArgs& args) {
+  { AtomicFile probe(args.out); }  // a place that cannot be written to is told now, not after the work
+  return on_device(args.device, [&]<class Device, class T>(Device& device, T) { return run_on<Device, T>(device, args); });
 }
 
 }  // namespace concord

@@ -52,10 +52,10 @@ class Server {
   int end(const char* status, int exit_code);
 
   LineChannel channel_;  // first: what it does with signals holds for the threads made after it
-  LoadedModel model_;
+  Cpu cpu_;
+  LoadedModel<Cpu, float> model_;
   std::vector<int64_t> stop_;
   GeneratorLimits limits_;
-  Cpu cpu_;
   Generator generator_;
   std::map<std::string, std::shared_ptr<const Lora<Cpu, float>>> adapters_;
   std::map<uint64_t, InFlight> in_flight_;
@@ -63,10 +63,10 @@ class Server {
 
 Server::Server(const ServeArgs& args)
     : channel_(0, 1, limits::request_bytes_max),
-      model_(load_model(args.model, "", args.quantization)),
+      cpu_(thread_count()),
+      model_(load_model<Cpu, float>(cpu_, args.model, "", args.quantization)),
       stop_(model_stop_tokens(args.model, model_.config)),
       limits_(limits(args)),
-      cpu_(thread_count()),
       generator_(cpu_, model_.config, model_.base(), limits_) {}
 
 GeneratorLimits Server::limits(const ServeArgs& args) const {
@@ -176,7 +176,7 @@ void Server::handle(const std::string& id, CancelOp&) {
 void Server::handle(const std::string& id, LoadOp& op) {
   if (!adapters_.contains(op.adapter) && adapters_.size() == limits::adapters_max)
     bad_input("request: " + std::to_string(limits::adapters_max) + " adapters are loaded, which is the limit; unload one first");
-  auto adapter = load_adapter(op.path, model_);
+  auto adapter = load_adapter(cpu_, op.path, model_);
   const auto parameters = static_cast<int64_t>(adapter->values.size());
   adapters_[op.adapter] = std::move(adapter);
   say("loaded", {{"id", id}, {"adapter", op.adapter}, {"parameters", parameters}});

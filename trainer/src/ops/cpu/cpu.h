@@ -46,6 +46,8 @@ class Cpu {
   // What every device has. The host reads and writes this one's memory, so nothing is copied.
   static constexpr bool has_host_memory = true;
   static constexpr int64_t kLogits = 1 << 20;  // at a time; 4 MB of floats stay in the second-level caches
+  // Long enough for full-speed products; more only moves activations out of the caches (bench/RESULTS.md).
+  static constexpr int64_t kMicroBatchTokens = 2048;
   template <class V>
   using Buffer = std::vector<V>;
   struct Free {

@@ -34,6 +34,7 @@ class Cuda {
 
   static constexpr bool has_host_memory = false;
   static constexpr int64_t kLogits = 1 << 27;  // at a time; 1,024 rows of the largest usual vocabularies
+  static constexpr int64_t kMicroBatchTokens = 8192;
   static constexpr int64_t kAlign = 256;
   struct Free {
     void operator()(std::byte* p) const;
