@@ -34,22 +34,28 @@ struct Setup {
   }
 
   Scored compare(const std::string& adapter = "", Quantization how = Quantization::none) const {
-    const std::vector<float> want = token_logps(adapter, how, cpu_device()), got = token_logps(adapter, how, {});  // auto takes the GPU
+    return apart(token_logps(adapter, how, {}), token_logps(adapter, how, cpu_device()));  // auto takes the GPU
+  }
+
+  static Scored apart(const std::vector<float>& got, const std::vector<float>& want) {
     CHECK_EQ(got.size(), want.size());
     CHECK(got != want);
     Scored scored;
     for (size_t i = 0; i < want.size(); i++) {
-      const double apart = std::abs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
-      CHECK(std::isfinite(apart));
-      scored.mean += apart / static_cast<double>(want.size());
-      scored.largest = std::max(scored.largest, apart);
+      const double off = std::abs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
+      CHECK(std::isfinite(off));
+      scored.mean += off / static_cast<double>(want.size());
+      scored.largest = std::max(scored.largest, off);
     }
     return scored;
   }
 };
 
+// Twice what bfloat16 activations cost these models, whose random weights make log-probabilities of many nats.
+constexpr double kMean = 0.05, kLargest = 0.3;
+
 void expect_near(const char* what, const Scored& scored) {
-  if (!(scored.mean < 0.04 && scored.largest < 0.3))
+  if (!(scored.mean < kMean && scored.largest < kLargest))
     throw std::runtime_error(std::string(what) + ": token log-probabilities are off by " + std::to_string(scored.mean) + ", at most " + std::to_string(scored.largest));
 }
 
@@ -58,7 +64,11 @@ void expect_near(const char* what, const Scored& scored) {
 TEST("a base, an adapter, DoRA") {
   const Setup setup;
   expect_near("the base", setup.compare());
-  expect_near("an adapter", setup.compare(tiny::write_lora(setup.dir, setup.model)));
+  const std::string adapter = tiny::write_lora(setup.dir, setup.model);
+  expect_near("an adapter", setup.compare(adapter));
+  // The limits of expect_near would show an adapter that is left out.
+  const DeviceChoice on_cpu = cpu_device();
+  CHECK(Setup::apart(setup.token_logps(adapter, Quantization::none, on_cpu), setup.token_logps("", Quantization::none, on_cpu)).mean > 4 * kMean);
   AdapterConfig dora = tiny::rank_four();
   dora.use_dora = true;
   expect_near("DoRA", setup.compare(tiny::write_lora(setup.dir, setup.model, "dora", dora)));
