@@ -88,8 +88,8 @@ export const limits = {
     presence_interval_ms_per_socket: 1,
     /** A busy server gathers what it writes to the log for so long. */
     commit_interval_ms_max: 20,
-    /** What commits in a busy room is told to its pages together; what commits in a quiet one at once. */
-    broadcast_interval_ms: 50,
+    /** To all pages of a room together: what commits in between is told to them at once. */
+    broadcasts_per_second: 4_000,
     /** Updates that refer to edits still on their way, kept per socket until those are here. */
     held_bytes_max: 512 * 1024,
     held_updates_max: 256,

@@ -13,7 +13,7 @@ import { concord, hocuspocus, type Protocol } from './protocol.ts';
 const [people = 1_000, rooms = 100] = process.argv.slice(2).map(Number);
 const ROUNDS = 3;
 const BASE = people / 2;
-const RATES = [1, 2, 3, 4, 6, 8, 10, 12, 16].map((times) => times * BASE);
+const RATES = [1, 2, 4, 8, 12, 16, 20, 24, 32, 40, 48].map((times) => times * BASE);
 const P99_MAX = 100;
 
 interface Runner {

@@ -8,7 +8,7 @@ import type { Entry } from './access.ts';
 import { Bucket } from './bucket.ts';
 import { awarenessFrame, clientFrame, readFrame, savedFrame, step1Frame, step2Frame } from './frames.ts';
 import { malformed, Refusal, tooFast, tooLarge } from './refusal.ts';
-import type { Room } from './room.ts';
+import type { Pending, Room } from './room.ts';
 
 /** One socket in one room. */
 export interface Connection {
@@ -42,7 +42,7 @@ export interface Visit {
 /** What a connection asks of the house around its room. */
 export interface House {
   /** Puts a proposed update into the log's line. */
-  append(row: { seq: number; bytes: Uint8Array }): void;
+  append(row: Pending): void;
   /** Tries a heavy update elsewhere; throws a `Refusal`. */
   tryElsewhere(update: Uint8Array): Promise<void>;
 }
@@ -165,7 +165,7 @@ export function createConnection(
   function takeUpdate(given: Update): void {
     unsettled.add(given.frame);
     const outcome = propose(given);
-    if (outcome === 'taken') proposeHeld();
+    if (outcome === 'taken' && held.length) proposeHeld();
     if (outcome === 'waits') hold(given);
   }
 
@@ -184,7 +184,7 @@ export function createConnection(
       void tryFirst(given);
       return 'tried';
     }
-    if (proposed.verdict === 'new') append({ seq: proposed.seq, bytes: proposed.bytes });
+    if (proposed.verdict === 'new') append(proposed.row);
     if (proposed.verdict === 'nothing') {
       unsettled.delete(given.frame);
       connection.sendSaved();

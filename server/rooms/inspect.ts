@@ -10,13 +10,17 @@ export interface Inspection {
    * edits between connecting and having synced.
    */
   verdict: 'new' | 'nothing' | 'waits';
+  structs: readonly Struct[];
   /** Structs and deletions: each may make Yjs scan the document. */
   parts: number;
   /** Whether it repeats edits that are known. What it says of those is unchecked, and must go no further. */
   repeats: boolean;
   /** How far the edits of each client are known once it is taken, where it has some. */
-  reaches: ReadonlyMap<number, number>;
+  reaches: Reach[];
 }
+
+/** A client, and how far its edits are known. */
+export type Reach = readonly [client: number, clock: number];
 
 export interface Known {
   /** How far the edits of this Yjs client are known. */
@@ -56,15 +60,16 @@ export function inspectUpdate(update: Uint8Array, known: Known): Inspection {
   for (const struct of structs) checkStruct(struct);
 
   const parts = structs.length + deletions.length;
-  const reaches = new Map(fresh.map(([client, { to }]) => [client, to]));
+  const reaches = fresh.map(([client, { to }]): Reach => [client, to]);
   const repeats = [...ranges].some(([client, { from }]) => from < known.clock(client));
   const reach = (client: number) => Math.max(known.clock(client), ranges.get(client)?.to ?? 0);
   const gap = fresh.some(([client, { from }]) => from > known.clock(client));
   const missing = structs.some((struct) => refersBeyond(struct, reach));
   const early = deletions.some(({ client, to }) => to > reach(client));
-  if (gap || missing || early) return { verdict: 'waits', parts, repeats, reaches };
-  const deletes = deletions.some(({ client, from, to }) => !known.isDeleted(client, from, to - from));
-  return { verdict: fresh.length || deletes ? 'new' : 'nothing', parts, repeats, reaches };
+  const told = { structs, parts, repeats, reaches };
+  if (gap || missing || early) return { verdict: 'waits', ...told };
+  const deletes = () => deletions.some(({ client, from, to }) => !known.isDeleted(client, from, to - from));
+  return { verdict: fresh.length || deletes() ? 'new' : 'nothing', ...told };
 }
 
 /** The update without the edits that are known; an honest page repeats some when it comes back. */
@@ -74,7 +79,7 @@ export function withoutKnown(update: Uint8Array, known: Pick<Known, 'clock'>): U
   return Y.diffUpdate(update, Y.encodeStateVector(clocks));
 }
 
-type Struct = Y.Item | Y.GC | Y.Skip;
+export type Struct = Y.Item | Y.GC | Y.Skip;
 
 interface Decoded {
   /** How many clients it says to have structs of. */

@@ -4,6 +4,7 @@ import { auditCall } from '../audit/index.ts';
 import type { Queryable } from '../db/index.ts';
 import { limits } from '../limits.ts';
 import { roomLog } from './tables.ts';
+import { createTurns } from './turns.ts';
 
 export interface Row {
   room: string;
@@ -25,58 +26,67 @@ const MS_AT_A_ROW_PER_MS = 8;
 /**
  * Group commit: what comes while one transaction runs goes into the next, all rooms together, so that one wait for the
  * disk and one audit row serve many edits. Nobody is told "saved", and nobody else sees an edit, before `committed`.
+ *
+ * Where commits come as seldom as they may, rooms take turns: each is in every other one, and its pages are told of more
+ * at once, while those of the other half are not kept waiting by it.
  */
 export function createLog<Entry extends Row>(
   write: (rows: Row[]) => Promise<void>,
   on: { committed(entries: Entry[]): void; failed(entries: Entry[], error: unknown): void }
 ): Log<Entry> {
-  let waiting: Entry[] = [];
+  const waiting = createTurns<Entry>();
   let running = false;
+  let writing = false;
   let startedLast = -Infinity;
-  let appended = 0;
-  let done = 0;
-  let watchers: { until: number; resolve: () => void }[] = [];
+  let interval = 0;
+  let begun = 0;
+  /** What was waiting when somebody began to watch is in the next commit as a whole. */
+  let watchers: { before: number; resolve: () => void }[] = [];
 
   async function drain(): Promise<void> {
-    while (waiting.length) {
+    while (waiting.count) {
       const started = performance.now();
       const sinceLast = started - startedLast;
       startedLast = started;
-      const entries = waiting.slice(0, ROWS_PER_COMMIT_MAX);
-      waiting = waiting.slice(ROWS_PER_COMMIT_MAX);
+      const entries = next();
+      const commit = ++begun;
+      writing = true;
       try {
         await write(entries);
         on.committed(entries);
       } catch (error) {
         fail(entries, error);
       }
-      finish(entries.length);
-      const early = started + intervalAt(entries.length / sinceLast) - performance.now();
-      if (early > 1 && waiting.length < ROWS_PER_COMMIT_MAX)
+      writing = false;
+      notice(({ before }) => commit > before || !waiting.count);
+      interval = intervalAt(entries.length / sinceLast);
+      const early = started + interval - performance.now();
+      if (early > 1 && waiting.count < ROWS_PER_COMMIT_MAX)
         await new Promise((resolve) => setTimeout(resolve, early));
     }
     running = false;
   }
 
+  function next(): Entry[] {
+    if (watchers.length) return waiting.take('all', Infinity);
+    const isBusy = interval >= limits.rooms.commit_interval_ms_max;
+    return waiting.take(isBusy ? 'half' : 'all', ROWS_PER_COMMIT_MAX);
+  }
+
   /** What was built on lost entries must not be written without them. */
   function fail(entries: Entry[], error: unknown): void {
     const lost = new Set(entries.map(({ room }) => room));
-    const orphans = waiting.filter(({ room }) => lost.has(room));
-    waiting = waiting.filter(({ room }) => !lost.has(room));
-    on.failed([...entries, ...orphans], error);
-    finish(orphans.length);
+    on.failed([...entries, ...waiting.drop(lost)], error);
   }
 
-  function finish(count: number): void {
-    done += count;
-    for (const { resolve } of watchers.filter(({ until }) => until <= done)) resolve();
-    watchers = watchers.filter(({ until }) => until > done);
+  function notice(isDone: (watcher: { before: number }) => boolean): void {
+    for (const { resolve } of watchers.filter(isDone)) resolve();
+    watchers = watchers.filter((watcher) => !isDone(watcher));
   }
 
   return {
     append(entry) {
-      appended++;
-      waiting.push(entry);
+      waiting.add(entry);
       if (running) return;
       running = true;
       // The other frames that this turn of the event loop reads from sockets shall go along.
@@ -84,8 +94,8 @@ export function createLog<Entry extends Row>(
     },
     settled: () =>
       new Promise((resolve) => {
-        if (done >= appended) resolve();
-        else watchers.push({ until: appended, resolve });
+        if (!waiting.count && !writing) resolve();
+        else watchers.push({ before: begun, resolve });
       })
   };
 }

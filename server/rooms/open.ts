@@ -1,7 +1,7 @@
 import { limits } from '../limits.ts';
 import { log } from '../net/log.ts';
-import { createLog, type Row } from './log.ts';
-import { loadRoom, type Room } from './room.ts';
+import { createLog } from './log.ts';
+import { loadRoom, type Pending, type Room } from './room.ts';
 import type { RoomStore } from './store.ts';
 
 /** The rooms in memory: loaded from the log when somebody comes, dropped some time after the last one left. */
@@ -12,7 +12,7 @@ export interface OpenRooms {
   /** The room if it is open. */
   find(name: string): Room | null;
   /** Puts a proposed update into the log's line. */
-  append(room: Room, row: Omit<Row, 'room'>): void;
+  append(row: Pending): void;
   /** Resolves when all that was appended so far has committed or failed. */
   settled(): Promise<void>;
   /** Throws out everybody in a room that can no longer be trusted; they come back to a fresh one. */
@@ -37,7 +37,7 @@ export function createOpenRooms(store: RoomStore): OpenRooms {
   const condemned = new Set<string>();
   let commits = 0;
 
-  const journal = createLog<Row & { owner: Room }>((rows) => store.append(rows), {
+  const journal = createLog<Pending>((rows) => store.append(rows), {
     committed(entries) {
       commits++;
       for (const [room, rows] of countByRoom(entries)) if (!room.dead) commit(room, rows);
@@ -95,7 +95,7 @@ export function createOpenRooms(store: RoomStore): OpenRooms {
 
   return {
     condemn,
-    append: (owner, row) => journal.append({ ...row, room: owner.name, owner }),
+    append: (row) => journal.append(row),
     settled: () => journal.settled(),
     find: (name) => slots.get(name)?.room ?? null,
     count: () => slots.size,

@@ -12,7 +12,7 @@ export interface Outgoing {
 
 /** `from`: whose page has it already; null where nobody's has. */
 export interface Committed {
-  update: Uint8Array;
+  bytes: Uint8Array;
   from: Connection | null;
 }
 
@@ -43,7 +43,8 @@ export function createOutgoing(connections: ReadonlySet<Connection>): Outgoing {
     tell(committed, settled) {
       waiting.push(...committed);
       for (const one of settled) authors.add(one);
-      const due = flushedAt + limits.rooms.broadcast_interval_ms - performance.now();
+      const interval = (1_000 * connections.size) / limits.rooms.broadcasts_per_second;
+      const due = flushedAt + interval - performance.now();
       if (due <= 0 && timer === null) flush();
       else timer ??= setTimeout(flush, due);
     },
@@ -56,5 +57,5 @@ export function createOutgoing(connections: ReadonlySet<Connection>): Outgoing {
 
 const merged = (committed: Committed[]) =>
   updateFrame(
-    committed.length === 1 ? committed[0]!.update : Y.mergeUpdates(committed.map(({ update }) => update))
+    committed.length === 1 ? committed[0]!.bytes : Y.mergeUpdates(committed.map(({ bytes }) => bytes))
   );

@@ -1,23 +1,26 @@
 import * as Y from 'yjs';
 import { limits } from '../limits.ts';
 import { checkShape, newDocument, type Changed } from './document.ts';
-import { inspectUpdate, withoutKnown, type Known } from './inspect.ts';
+import { inspectUpdate, withoutKnown, type Inspection, type Known, type Reach } from './inspect.ts';
+import type { Row } from './log.ts';
 import { createOutgoing } from './outgoing.ts';
+import { createOverwrites } from './overwrites.ts';
 import { createPresence, type Presence } from './presence.ts';
 import { malformed, notAllowed, Refusal, tooLarge } from './refusal.ts';
+import { applyAll, createTrailing } from './trailing.ts';
 import type { Connection } from './connection.ts';
 
-interface Pending {
-  seq: number;
-  update: Uint8Array;
+/** An update in the log's line. */
+export interface Pending extends Row {
+  owner: Room;
   /** How far the edits of the clients that it has edits of are known with it. */
-  reaches: ReadonlyMap<number, number>;
+  reaches: Reach[];
   /** Steps of a scan that applying it takes at most. */
   steps: number;
   from: Connection;
   frame: number;
   /** Frames that say nothing which is not on disk or in line up to here: saved with it, not before. */
-  awaiting: { from: Connection; frame: number }[];
+  awaiting: { from: Connection; frame: number }[] | null;
 }
 
 /**
@@ -25,7 +28,7 @@ interface Pending {
  * take long to apply, and has to be tried elsewhere first.
  */
 export type Proposed =
-  { verdict: 'new'; seq: number; bytes: Uint8Array } | { verdict: 'nothing' | 'in line' | 'waits' | 'heavy' };
+  { verdict: 'new'; row: Pending } | { verdict: 'nothing' | 'in line' | 'waits' | 'heavy' };
 
 /**
  * One open document. `doc` is what has been committed, and all that anybody is shown; `ahead` has, on top of it, what
@@ -58,9 +61,6 @@ export interface Room {
   destroy(): void;
 }
 
-/** Enough that applying them together pays; where that would take long, fewer are. */
-const BEHIND_MAX = 64;
-
 export interface Stored {
   updates: Uint8Array[];
   lastSeq: number;
@@ -74,35 +74,35 @@ export async function loadRoom(name: string, stored: Stored): Promise<Room> {
   const { updates } = stored;
   for (let at = 0; at < updates.length; at += limits.rooms.rows_loaded_at_once) {
     if (at > 0) await new Promise((resolve) => setImmediate(resolve));
-    apply(doc, updates.slice(at, at + limits.rooms.rows_loaded_at_once));
+    applyAll(doc, updates.slice(at, at + limits.rooms.rows_loaded_at_once));
   }
   return createRoom(name, doc, stored);
 }
 
-function createRoom(name: string, committed: Y.Doc, stored: Stored): Room {
-  let ahead = copyOf(committed);
-  /** What has committed and is not in that document yet: applied together it takes a third of the time. */
-  let behind: Uint8Array[] = [];
-  let stepsBehind = 0;
-  /** How far each client's edits have committed. */
-  const reached = Y.decodeStateVector(Y.encodeStateVector(committed));
+function createRoom(name: string, loaded: Y.Doc, stored: Stored): Room {
+  const committed = createTrailing(loaded);
+  const { clients, outputs } = stored;
+  const overwrites = createOverwrites();
+  const aheadOf = (doc: Y.Doc) => createTrailing(copyOf(doc), overwrites.forget);
+  let ahead = aheadOf(loaded);
+  /** How far each client's edits have committed, and how far they have been taken. */
+  const reached = Y.decodeStateVector(Y.encodeStateVector(loaded));
+  const taken = new Map(reached);
   let pending: Pending[] = [];
   let vector: Uint8Array | null = null;
   let lastSeq = stored.lastSeq;
-  let structs = structsIn(ahead);
+  let structs = structsIn(loaded);
   let logged = stored.updates.reduce((sum, { length }) => sum + length, 0);
-  const { clients, outputs } = stored;
-  const clock = (client: number) => Y.getState(ahead.store, client);
 
   const knownTo = (userId: string): Known => ({
-    clock,
+    clock: (client) => taken.get(client) ?? 0,
     mayUse: (client) => clients.get(client) === userId,
-    isDeleted: (client, from, length) => isDeleted(ahead, client, from, length)
+    isDeleted: (client, from, length) => isDeleted(ahead.now(), client, from, length)
   });
 
   /** Neighbours merge as they are applied: counted anew only where the sum of what came in is too much. */
   function structsNow(tooMany: (structs: number) => boolean): number {
-    if (tooMany(structs)) structs = structsIn(ahead);
+    if (tooMany(structs)) structs = structsIn(ahead.now());
     return structs;
   }
 
@@ -113,30 +113,30 @@ function createRoom(name: string, committed: Y.Doc, stored: Stored): Room {
       throw tooLarge('This room holds as many edits as it may.');
   }
 
-  function upToDate(): Y.Doc {
-    if (behind.length) apply(committed, behind);
-    behind = [];
-    stepsBehind = 0;
-    return committed;
+  function noteTaken(update: Uint8Array, { parts, reaches }: Inspection): void {
+    for (const [client, clock] of reaches) taken.set(client, clock);
+    structs += parts;
+    logged += update.length;
   }
 
-  function noteCommitted({ update, reaches, steps }: Pick<Pending, 'update' | 'reaches' | 'steps'>): void {
+  function noteCommitted({ bytes, reaches, steps }: Pick<Pending, 'bytes' | 'reaches' | 'steps'>): void {
     for (const [client, clock] of reaches) reached.set(client, clock);
     vector = null;
-    behind.push(update);
-    stepsBehind += steps;
-    if (behind.length >= BEHIND_MAX || stepsBehind > limits.rooms.steps_untried_max) upToDate();
+    committed.add(bytes, steps);
   }
 
-  function tryOut(update: Uint8Array): void {
+  /** Takes an update into what is ahead; one that only overwrites goes there with others, untried. */
+  function takeIn(update: Uint8Array, { structs: inside, parts, repeats }: Inspection): void {
+    if (!repeats && overwrites.take(inside, ahead.doc)) return ahead.add(update, parts * (structs + parts));
     try {
-      checkShape(ahead, outputs, changedBy(ahead, update));
+      checkShape(ahead.now(), outputs, changedBy(ahead.now(), update));
     } catch (error) {
       // Yjs cannot take an update back; a fresh copy of what stands can.
-      ahead.destroy();
-      ahead = copyOf(upToDate());
-      const waiting = pending.map(({ update }) => update);
-      apply(ahead, waiting);
+      ahead.doc.destroy();
+      overwrites.forget();
+      ahead = aheadOf(committed.now());
+      const waiting = pending.map(({ bytes }) => bytes);
+      applyAll(ahead.doc, waiting);
       throw error instanceof Refusal ? error : malformed('The update cannot be applied.');
     }
   }
@@ -147,7 +147,7 @@ function createRoom(name: string, committed: Y.Doc, stored: Stored): Room {
   const room: Room = {
     name,
     get doc() {
-      return upToDate();
+      return committed.now();
     },
     clients,
     seq: lastSeq,
@@ -157,13 +157,15 @@ function createRoom(name: string, committed: Y.Doc, stored: Stored): Room {
     dead: false,
     pending: () => pending.length,
     vector: () => (vector ??= Y.encodeStateVector(reached)),
-    stateAhead: () => Y.encodeStateAsUpdate(ahead),
+    stateAhead: () => Y.encodeStateAsUpdate(ahead.now()),
     propose(update, from, { frame, tried }) {
       const known = knownTo(from.actor.id);
-      const { verdict, parts, repeats, reaches } = inspectUpdate(update, known);
+      const inspection = inspectUpdate(update, known);
+      const { verdict, parts, repeats, reaches } = inspection;
       if (verdict === 'waits') return { verdict };
       if (verdict === 'nothing') {
-        pending.at(-1)?.awaiting.push({ from, frame });
+        const last = pending.at(-1);
+        if (last) (last.awaiting ??= []).push({ from, frame });
         return { verdict: pending.length ? 'in line' : 'nothing' };
       }
       // A deletion needs no client id: the check of those does not keep out who may only look.
@@ -172,41 +174,55 @@ function createRoom(name: string, committed: Y.Doc, stored: Stored): Room {
       if (!tried && isHeavy(structsNow(isHeavy))) return { verdict: 'heavy' };
       const bytes = repeats ? withoutKnown(update, known) : update;
       checkBudget(bytes, parts);
-      tryOut(bytes);
-      structs += parts;
-      logged += bytes.length;
-      const seq = ++lastSeq;
-      const steps = parts * structs;
-      pending.push({ seq, update: bytes, reaches, steps, from, frame, awaiting: [] });
-      return { verdict, seq, bytes };
+      takeIn(bytes, inspection);
+      noteTaken(bytes, inspection);
+      const row: Pending = {
+        room: name,
+        owner: room,
+        seq: ++lastSeq,
+        userId: from.actor.id,
+        bytes,
+        reaches,
+        steps: parts * structs,
+        from,
+        frame,
+        awaiting: null
+      };
+      pending.push(row);
+      return { verdict, row };
     },
     commit(rows) {
       const written = pending.splice(0, rows);
-      for (const one of written) noteCommitted(one);
+      const authors: Connection[] = [];
+      const settle = ({ from, frame }: Pick<Pending, 'from' | 'frame'>) => {
+        from.settle(frame);
+        authors.push(from);
+      };
+      for (const one of written) {
+        noteCommitted(one);
+        settle(one);
+        one.awaiting?.forEach(settle);
+      }
       room.seq = written.at(-1)!.seq;
-      const settled = written.flatMap((one) => [one, ...one.awaiting]);
-      for (const { from, frame } of settled) from.settle(frame);
-      outgoing.tell(
-        written,
-        settled.map(({ from }) => from)
-      );
+      outgoing.tell(written, authors);
     },
     adopt(update, clientId, userId) {
       clients.set(clientId, userId);
-      Y.applyUpdate(ahead, update);
-      const reaches = new Map([[clientId, Y.getState(ahead.store, clientId)]]);
-      noteCommitted({ update, reaches, steps: structs });
+      Y.applyUpdate(ahead.now(), update);
+      const clock = Y.getState(ahead.doc.store, clientId);
+      taken.set(clientId, clock);
+      noteCommitted({ bytes: update, reaches: [[clientId, clock]], steps: structs });
       logged += update.length;
       room.seq = ++lastSeq;
-      outgoing.tell([{ update, from: null }], []);
+      outgoing.tell([{ bytes: update, from: null }], []);
     },
     destroy() {
       room.dead = true;
       room.presence.destroy();
       outgoing.destroy();
       pending = [];
-      committed.destroy();
-      ahead.destroy();
+      committed.doc.destroy();
+      ahead.doc.destroy();
     }
   };
 
@@ -222,12 +238,6 @@ function changedBy(doc: Y.Doc, update: Uint8Array): Changed {
 }
 
 const copyOf = (doc: Y.Doc) => newDocument(Y.encodeStateAsUpdate(doc));
-
-function apply(doc: Y.Doc, updates: Uint8Array[]): void {
-  doc.transact(() => {
-    for (const update of updates) Y.applyUpdate(doc, update);
-  });
-}
 
 function structsIn(doc: Y.Doc): number {
   let count = 0;

@@ -132,7 +132,7 @@ test('the pages hold in light and dark, and on a phone', async () => {
   for (const path of ['members', 'tasks']) {
     await page.goto(`/projects/${project}/${path}`);
     await page.getByRole('heading', { level: 1 }).waitFor();
-    await expectToHold(page, `assigning/${path}`);
+    await expectToHold(page, `pages/assigned-${path}`);
   }
   expect([...ada!.complaints, ...bo!.complaints, ...cy!.complaints]).toEqual([]);
 });

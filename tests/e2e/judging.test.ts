@@ -2,7 +2,17 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Pair } from '#wire/pair.ts';
 import type { Project } from '#wire/project.ts';
 import { invite, open, openDesk, passOn, rankingsOf, taskOf, type Desk } from './desk.ts';
-import { barriers, callAs, overhang, picture, press, rows, saved, settled, type Person } from './people.ts';
+import {
+  barriers,
+  callAs,
+  expectToHold,
+  picture,
+  press,
+  rows,
+  saved,
+  settled,
+  type Person
+} from './people.ts';
 
 let desk: Desk;
 let ada: Person;
@@ -83,15 +93,7 @@ test('where the project asks how much better, seven answers go from left to righ
       expect.stringMatching(new RegExp(`^${name}\\s*${at + 1}$`))
     )
   );
-  for (const scheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme: scheme });
-    expect(await barriers(page)).toEqual([]);
-    await picture(page, `pages/pair-${scheme}-1440`);
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.setViewportSize({ width: 390, height: 844 });
-  expect(await overhang(page)).toBeLessThanOrEqual(0);
-  await picture(page, 'pages/pair-light-390');
+  await expectToHold(page, 'pages/pair');
   await page.setViewportSize({ width: 1440, height: 900 });
   const right = (await page.locator('[data-output]').nth(1).getAttribute('data-output'))!;
   await passOn(page, () => press(page, '6'));

@@ -144,29 +144,34 @@ export async function overhang(page: Page): Promise<number> {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
 
+/** As the pictures of a page show it: each of its schemes, and each of its widths. */
+const VIEWS = [
+  ['light', 1440, 900],
+  ['light', 390, 844],
+  ['dark', 1440, 900]
+] as const;
+
 /**
- * What stands on the page holds in light and dark, on a screen and on a phone: no barrier, nothing wider than the screen.
- * A picture of each is kept under `name`, after `more` was looked at.
+ * What stands on the page holds in light and dark, on a screen and on a phone, and in colours of one's own choosing: no
+ * barrier, nothing wider than the screen. A picture of each but the last is kept under `name`, after `more` was looked at.
  */
 export async function expectToHold(
   page: Page,
   name: string,
   more: (view: string) => Promise<void> = async () => {}
 ): Promise<void> {
-  for (const scheme of ['light', 'dark'] as const) {
+  for (const [scheme, width, height] of VIEWS) {
     await page.emulateMedia({ colorScheme: scheme });
-    for (const [width, height] of [
-      [1440, 900],
-      [390, 844]
-    ] as const) {
-      await page.setViewportSize({ width, height });
-      const view = `${name} ${scheme} ${width}`;
-      expect(await barriers(page), view).toEqual([]);
-      expect(await overhang(page), view).toBeLessThanOrEqual(0);
-      await more(view);
-      await picture(page, `${name}-${scheme}-${width}`);
-    }
+    await page.setViewportSize({ width, height });
+    const view = `${name} ${scheme} ${width}`;
+    expect(await barriers(page), view).toEqual([]);
+    expect(await overhang(page), view).toBeLessThanOrEqual(0);
+    await more(view);
+    await picture(page, `${name}-${scheme}-${width}`);
   }
+  await page.emulateMedia({ colorScheme: 'light', forcedColors: 'active' });
+  expect(await barriers(page), `${name} forced colours`).toEqual([]);
+  await page.emulateMedia({ forcedColors: 'none' });
 }
 
 /** After another size or colour scheme: laid out anew, and nothing on its way from one colour to another. */
