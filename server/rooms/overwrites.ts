@@ -11,10 +11,11 @@ interface Place {
 export interface Overwrites {
   /**
    * Whether an update with these structs is known to fit without being tried: it only gives keys that the document has
-   * other values. `doc` has all that was taken but what this said yes to since `forget`.
+   * other values. It is remembered until the document has it.
    */
   take(structs: readonly Struct[], doc: Y.Doc): boolean;
-  forget(): void;
+  /** Forgets what the document has by now. */
+  forget(doc: Y.Doc): void;
 }
 
 const CLOCKS = 2 ** 21;
@@ -48,7 +49,10 @@ export function createOverwrites(): Overwrites {
       });
       return true;
     },
-    forget: () => places.clear()
+    forget(doc) {
+      for (const number of places.keys())
+        if (number % CLOCKS < Y.getState(doc.store, Math.floor(number / CLOCKS))) places.delete(number);
+    }
   };
 }
 

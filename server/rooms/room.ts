@@ -7,7 +7,7 @@ import { createOutgoing } from './outgoing.ts';
 import { createOverwrites } from './overwrites.ts';
 import { createPresence, type Presence } from './presence.ts';
 import { malformed, notAllowed, Refusal, tooLarge } from './refusal.ts';
-import { applyAll, createTrailing } from './trailing.ts';
+import { applyAll, BEHIND_MAX, createTrailing, type Trailing } from './trailing.ts';
 import type { Connection } from './connection.ts';
 
 /** An update in the log's line. */
@@ -15,8 +15,8 @@ export interface Pending extends Row {
   owner: Room;
   /** How far the edits of the clients that it has edits of are known with it. */
   reaches: Reach[];
-  /** Steps of a scan that applying it takes at most. */
-  steps: number;
+  /** Structs and deletions in it. */
+  parts: number;
   from: Connection;
   frame: number;
   /** Frames that say nothing which is not on disk or in line up to here: saved with it, not before. */
@@ -61,6 +61,9 @@ export interface Room {
   destroy(): void;
 }
 
+/** A larger document is not copied only because it is long behind. */
+const STRUCTS_COPIED_MAX = 2_000;
+
 export interface Stored {
   updates: Uint8Array[];
   lastSeq: number;
@@ -80,29 +83,45 @@ export async function loadRoom(name: string, stored: Stored): Promise<Room> {
 }
 
 function createRoom(name: string, loaded: Y.Doc, stored: Stored): Room {
-  const committed = createTrailing(loaded);
-  const { clients, outputs } = stored;
   const overwrites = createOverwrites();
-  const aheadOf = (doc: Y.Doc) => createTrailing(copyOf(doc), overwrites.forget);
-  let ahead = aheadOf(loaded);
+  const committed = createTrailing(loaded, () => {
+    overwrites.forget(loaded);
+    structs = structsIn(loaded) + pending.reduce((sum, { parts }) => sum + parts, 0);
+  });
+  /** With what is pending; made when it is needed. */
+  let ahead: Trailing | null = null;
+  const { clients, outputs } = stored;
   /** How far each client's edits have committed, and how far they have been taken. */
   const reached = Y.decodeStateVector(Y.encodeStateVector(loaded));
   const taken = new Map(reached);
   let pending: Pending[] = [];
   let vector: Uint8Array | null = null;
   let lastSeq = stored.lastSeq;
+  /** At the most: neighbours merge as they are applied, and are counted then. */
   let structs = structsIn(loaded);
   let logged = stored.updates.reduce((sum, { length }) => sum + length, 0);
+
+  function aheadNow(): Y.Doc {
+    if (ahead) return ahead.now();
+    ahead = createTrailing(copyOf(committed.now()));
+    const waiting = pending.map(({ bytes }) => bytes);
+    applyAll(ahead.doc, waiting);
+    return ahead.doc;
+  }
+
+  function dropAhead(): void {
+    ahead?.doc.destroy();
+    ahead = null;
+  }
 
   const knownTo = (userId: string): Known => ({
     clock: (client) => taken.get(client) ?? 0,
     mayUse: (client) => clients.get(client) === userId,
-    isDeleted: (client, from, length) => isDeleted(ahead.now(), client, from, length)
+    isDeleted: (client, from, length) => isDeleted(aheadNow(), client, from, length)
   });
 
-  /** Neighbours merge as they are applied: counted anew only where the sum of what came in is too much. */
   function structsNow(tooMany: (structs: number) => boolean): number {
-    if (tooMany(structs)) structs = structsIn(ahead.now());
+    if (tooMany(structs)) committed.now();
     return structs;
   }
 
@@ -119,24 +138,26 @@ function createRoom(name: string, loaded: Y.Doc, stored: Stored): Room {
     logged += update.length;
   }
 
-  function noteCommitted({ bytes, reaches, steps }: Pick<Pending, 'bytes' | 'reaches' | 'steps'>): void {
+  function noteCommitted({ bytes, reaches, parts }: Pick<Pending, 'bytes' | 'reaches' | 'parts'>): void {
     for (const [client, clock] of reaches) reached.set(client, clock);
     vector = null;
-    committed.add(bytes, steps);
+    committed.add(bytes, parts * structs);
   }
 
-  /** Takes an update into what is ahead; one that only overwrites goes there with others, untried. */
+  /** Takes an update into what is ahead, which those that only overwrite do not need: it is kept up while it is used. */
   function takeIn(update: Uint8Array, { structs: inside, parts, repeats }: Inspection): void {
-    if (!repeats && overwrites.take(inside, ahead.doc)) return ahead.add(update, parts * (structs + parts));
+    if (repeats || !overwrites.take(inside, committed.doc)) return tryOut(update);
+    if (ahead && ahead.behind >= BEHIND_MAX - 1 && structs < STRUCTS_COPIED_MAX) dropAhead();
+    ahead?.add(update, parts * (structs + parts));
+  }
+
+  function tryOut(update: Uint8Array): void {
+    const doc = aheadNow();
     try {
-      checkShape(ahead.now(), outputs, changedBy(ahead.now(), update));
+      checkShape(doc, outputs, changedBy(doc, update));
     } catch (error) {
       // Yjs cannot take an update back; a fresh copy of what stands can.
-      ahead.doc.destroy();
-      overwrites.forget();
-      ahead = aheadOf(committed.now());
-      const waiting = pending.map(({ bytes }) => bytes);
-      applyAll(ahead.doc, waiting);
+      dropAhead();
       throw error instanceof Refusal ? error : malformed('The update cannot be applied.');
     }
   }
@@ -157,7 +178,7 @@ function createRoom(name: string, loaded: Y.Doc, stored: Stored): Room {
     dead: false,
     pending: () => pending.length,
     vector: () => (vector ??= Y.encodeStateVector(reached)),
-    stateAhead: () => Y.encodeStateAsUpdate(ahead.now()),
+    stateAhead: () => Y.encodeStateAsUpdate(aheadNow()),
     propose(update, from, { frame, tried }) {
       const known = knownTo(from.actor.id);
       const inspection = inspectUpdate(update, known);
@@ -183,7 +204,7 @@ function createRoom(name: string, loaded: Y.Doc, stored: Stored): Room {
         userId: from.actor.id,
         bytes,
         reaches,
-        steps: parts * structs,
+        parts,
         from,
         frame,
         awaiting: null
@@ -192,7 +213,7 @@ function createRoom(name: string, loaded: Y.Doc, stored: Stored): Room {
       return { verdict, row };
     },
     commit(rows) {
-      const written = pending.splice(0, rows);
+      const written = pending.slice(0, rows);
       const authors: Connection[] = [];
       const settle = ({ from, frame }: Pick<Pending, 'from' | 'frame'>) => {
         from.settle(frame);
@@ -203,15 +224,16 @@ function createRoom(name: string, loaded: Y.Doc, stored: Stored): Room {
         settle(one);
         one.awaiting?.forEach(settle);
       }
+      pending = pending.slice(rows);
       room.seq = written.at(-1)!.seq;
       outgoing.tell(written, authors);
     },
     adopt(update, clientId, userId) {
       clients.set(clientId, userId);
-      Y.applyUpdate(ahead.now(), update);
-      const clock = Y.getState(ahead.doc.store, clientId);
+      ahead?.add(update, structs);
+      const clock = Y.parseUpdateMeta(update).to.get(clientId) ?? 0;
       taken.set(clientId, clock);
-      noteCommitted({ bytes: update, reaches: [[clientId, clock]], steps: structs });
+      noteCommitted({ bytes: update, reaches: [[clientId, clock]], parts: 1 });
       logged += update.length;
       room.seq = ++lastSeq;
       outgoing.tell([{ bytes: update, from: null }], []);
@@ -222,7 +244,7 @@ function createRoom(name: string, loaded: Y.Doc, stored: Stored): Room {
       outgoing.destroy();
       pending = [];
       committed.doc.destroy();
-      ahead.doc.destroy();
+      dropAhead();
     }
   };
 

@@ -5,13 +5,15 @@ import { limits } from '../limits.ts';
 export interface Trailing {
   /** As far as it has been brought. */
   readonly doc: Y.Doc;
+  /** How many updates it does not have yet. */
+  readonly behind: number;
   now(): Y.Doc;
   /** `steps`: of a scan that applying it takes at most. */
   add(update: Uint8Array, steps: number): void;
 }
 
 /** Enough that applying them together pays; where that would take long, fewer are. */
-const BEHIND_MAX = 256;
+export const BEHIND_MAX = 256;
 const BYTES_KEPT_MAX = 64 * 1024;
 
 /** The updates fit the document: each has been tried, or is known to fit by what it says. */
@@ -49,6 +51,9 @@ export function createTrailing(doc: Y.Doc, caughtUp = () => {}): Trailing {
 
   return {
     doc,
+    get behind() {
+      return ends.length;
+    },
     now,
     add(update, steps) {
       keep(update);
