@@ -87,7 +87,7 @@ export const limits = {
     presence_interval_ms: 100,
     presence_interval_ms_per_socket: 1,
     /** A busy server gathers what it writes to the log for so long. */
-    commit_interval_ms_max: 20,
+    commit_interval_ms_max: 14,
     /** To all pages of a room together: what commits in between is told to them at once. */
     broadcasts_per_second: 4_000,
     /** Updates that refer to edits still on their way, kept per socket until those are here. */
