@@ -86,7 +86,7 @@ export const limits = {
     /** What is said of presence goes out at most ten times a second, and less often to a crowd. */
     presence_interval_ms: 100,
     presence_interval_ms_per_socket: 1,
-    /** A busy server gathers what it writes to the log for so long. */
+    /** A busy server gathers what it writes to the log for so long; where all rooms write, each for twice that. */
     commit_interval_ms_max: 14,
     /** To all pages of a room together: what commits in between is told to them at once. */
     broadcasts_per_second: 4_000,
