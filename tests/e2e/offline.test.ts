@@ -126,7 +126,8 @@ test('an afternoon offline: pages open, judgements are kept over reloads, and al
 });
 
 test('what the server does not take stays on the device and says why', async () => {
-  const task: Task = await taskOf(desk.ada, desk.demo, 12);
+  // Far from those that Bo was handed, or that his page got ready: who was handed a task may submit it when it is full.
+  const task: Task = await taskOf(desk.ada, desk.demo, 30);
   const cy = await person(desk.browser, desk.origin, 'Cy Ferrer');
   await invite(desk.ada, desk.demo, cy, 'reviewer');
   const page = await open(desk.bo, task);
@@ -135,19 +136,24 @@ test('what the server does not take stays on the device and says why', async () 
   await saved(page, 'offline');
   await rank(page);
   await page.keyboard.press('Control+Enter');
-  await page.getByText('Task 12 is kept on this device').waitFor();
+  await page.getByText('Task 30 is kept on this device').waitFor();
   await desk.server.start();
   // Bo came by a link and was never handed it: meanwhile it got all the rankings it needs.
   const ranking = { tiers: [[task.outputs[0]!.id]] };
   for (const who of [desk.ada, cy])
     expect((await callAs(who, 'PUT', `/tasks/${task.id}/ranking`, ranking)).status).toBe(200);
+  // The first time it is sent the line is up and carries nothing.
+  let sent = 0;
+  await page.route('**/ranking', (route) => (++sent > 1 ? route.continue() : undefined));
   await desk.bo.context.setOffline(false);
   await page.getByRole('button', { name: '1 to send' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByText('This task has its 2 rankings').waitFor();
+  expect(sent).toBe(2);
+  await page.unrouteAll();
   expect(await barriers(page)).toEqual([]);
   await picture(page, 'pages/not-taken-light-1440');
-  await dialog.getByRole('link', { name: 'Task 12' }).click();
+  await dialog.getByRole('link', { name: 'Task 30' }).click();
   await page.getByText('the server did not take it: This task has its').waitFor();
   expect(await rows(page)).toEqual([['A'], ['B'], ['C'], ['D']]);
   await page.getByRole('button', { name: 'Take it back' }).click();

@@ -5,6 +5,8 @@ import { along } from './along.svelte.ts';
 import { readAll, within, type Waiting } from './store.ts';
 
 const RETRY_MS = 5_000;
+/** A line that is up and carries nothing is not waited for longer: what was said is sent another time. */
+export const SEND_MS = 15_000;
 /** How long a ballot may take to reach the server before its judgement is tried another time. */
 const DELIVERY_MS = 10_000;
 
@@ -90,10 +92,12 @@ class Outbox {
   /** Why the server will not have it; null where it has it. Throws where that is not known. */
   async #sendOne(user: string, { task, ranking }: Waiting): Promise<string | null> {
     try {
-      if (!ranking) await call(fetch, `/tasks/${task}/skip`, { method: 'POST', body: {} });
+      const signal = () => AbortSignal.timeout(SEND_MS);
+      if (!ranking) await call(fetch, `/tasks/${task}/skip`, { method: 'POST', body: {}, signal: signal() });
       else {
         await deliver(task, user);
-        await call<Ranking>(fetch, `/tasks/${task}/ranking`, { method: 'PUT', body: ranking });
+        const path = `/tasks/${task}/ranking`;
+        await call<Ranking>(fetch, path, { method: 'PUT', body: ranking, signal: signal() });
       }
       return null;
     } catch (error) {

@@ -1,6 +1,6 @@
 import { tiersFromRanks } from '$lib/domain/tiers';
 import { along } from '$lib/device/along.svelte.ts';
-import { outbox } from '$lib/device/outbox.svelte.ts';
+import { outbox, SEND_MS } from '$lib/device/outbox.svelte.ts';
 import { LiveRoom } from '$lib/live/room.svelte.ts';
 import { isOpen, together } from '$lib/live/saved.ts';
 import { call, Refusal } from '$lib/ui/api.ts';
@@ -146,7 +146,8 @@ export class Session {
       const body = this.#judgement(verdict, reason);
       if (!isDelivered && room.isAlone) return this.#keep(body);
       if (!isDelivered) throw new NotSaved();
-      return this.#send(() => call(fetch, `/tasks/${this.task.id}/ranking`, { method: 'PUT', body }), body);
+      const path = `/tasks/${this.task.id}/ranking`;
+      return this.#send((signal) => call(fetch, path, { method: 'PUT', body, signal }), body);
     });
   }
 
@@ -163,9 +164,9 @@ export class Session {
     };
   }
 
-  async #send(send: () => Promise<unknown>, body: SubmitRanking | null): Promise<Handed> {
+  async #send(send: (signal: AbortSignal) => Promise<unknown>, body: SubmitRanking | null): Promise<Handed> {
     try {
-      await send();
+      await send(AbortSignal.timeout(SEND_MS));
     } catch (error) {
       if (error instanceof Refusal && error.status === 0) return this.#keep(body);
       throw error;
@@ -231,7 +232,8 @@ export class Session {
   }
 
   skip(): Promise<Handed | null> {
-    const send = () => call(fetch, `/tasks/${this.task.id}/skip`, { method: 'POST', body: {} });
+    const path = `/tasks/${this.task.id}/skip`;
+    const send = (signal: AbortSignal) => call(fetch, path, { method: 'POST', body: {}, signal });
     return this.#attempt(() => this.#send(send, null));
   }
 
