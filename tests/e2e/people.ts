@@ -58,7 +58,7 @@ export async function person(browser: Browser, origin: string, name: string): Pr
     const text = message.text();
     if (
       message.type() === 'error' &&
-      !/ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|ERR_INCOMPLETE_CHUNKED|WebSocket connection to|error occurred when fetching the script/.test(
+      !/ERR_(CONNECTION|SOCKET|EMPTY_RESPONSE|NETWORK|INTERNET_DISCONNECTED|INCOMPLETE_CHUNKED)|WebSocket connection to|error occurred when fetching the script/.test(
         text
       )
     )
