@@ -2,11 +2,7 @@ import * as Y from 'yjs';
 import type { Struct } from './inspect.ts';
 import { PARTS, type Part } from './shapes.ts';
 
-/** A key that the document has, in which of its maps. */
-interface Place {
-  part: Part & { kind: 'map' };
-  key: string;
-}
+type MapPart = Part & { kind: 'map' };
 
 export interface Overwrites {
   /**
@@ -27,41 +23,42 @@ const numberOf = (client: number, clock: number) => client * CLOCKS + clock;
  * needs no look: a document with less in it is in shape too.
  */
 export function createOverwrites(): Overwrites {
-  /** Of the values that the document does not have yet. */
-  const places = new Map<number, Place>();
+  /** Where the values are that the document does not have yet. */
+  const taken = new Map<number, MapPart>();
 
-  function placeFor(struct: Struct, doc: Y.Doc): Place | null {
+  function partFor(struct: Struct, doc: Y.Doc): MapPart | null {
     if (!(struct instanceof Y.Item) || !struct.origin || struct.rightOrigin) return null;
     if (!(struct.content instanceof Y.ContentAny) || struct.length !== 1) return null;
     if (struct.id.clock >= CLOCKS) return null;
     const { client, clock } = struct.origin;
-    const place = (clock < CLOCKS && places.get(numberOf(client, clock))) || placeIn(doc, client, clock);
-    return place?.part.value(struct.content.arr[0]) ? place : null;
+    const part = (clock < CLOCKS && taken.get(numberOf(client, clock))) || partIn(doc, client, clock);
+    return part?.value(struct.content.arr[0]) ? part : null;
   }
 
   return {
     take(structs, doc) {
-      const found = structs.map((struct) => placeFor(struct, doc));
+      const found = structs.map((struct) => partFor(struct, doc));
       if (!found.length || found.includes(null)) return false;
-      found.forEach((place, at) => {
+      found.forEach((part, at) => {
         const { client, clock } = structs[at]!.id;
-        places.set(numberOf(client, clock), place!);
+        taken.set(numberOf(client, clock), part!);
       });
       return true;
     },
     forget(doc) {
-      for (const number of places.keys())
-        if (number % CLOCKS < Y.getState(doc.store, Math.floor(number / CLOCKS))) places.delete(number);
+      for (const number of taken.keys())
+        if (number % CLOCKS < Y.getState(doc.store, Math.floor(number / CLOCKS))) taken.delete(number);
     }
   };
 }
 
-function placeIn(doc: Y.Doc, client: number, clock: number): Place | null {
+/** The map in which a value stands, under a key that the document has. */
+function partIn(doc: Y.Doc, client: number, clock: number): MapPart | null {
   if (clock >= Y.getState(doc.store, client)) return null;
   const structs = doc.store.clients.get(client)!;
   const item = structs[Y.findIndexSS(structs, clock)];
   if (!(item instanceof Y.Item) || item.parentSub === null) return null;
   for (const [name, part] of Object.entries(PARTS))
-    if (part.kind === 'map' && item.parent === doc.getMap(name)) return { part, key: item.parentSub };
+    if (part.kind === 'map' && item.parent === doc.getMap(name)) return part;
   return null;
 }

@@ -19,7 +19,7 @@ export function welcome(
   if (room.dead) throw tooFast('Come back in a moment.');
   if (!room.clients.has(visit.clientId)) room.presence.expect(visit.clientId, actor.id);
   const connection = createConnection(socket, visit, {
-    append: (row) => open.append(row),
+    append: open.append,
     tryElsewhere: (update) => trials.run({ state: room.stateAhead(), update })
   });
   const guest: Guest = { connection, ...keepAlive(socket, () => connection.sendSaved()) };
