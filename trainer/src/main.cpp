@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 #include <new>
+#include <set>
 
 #include "error.h"
 #include "io/files.h"
@@ -61,6 +62,7 @@ GenerateArgs generate_args(const Flags& flags) {
   args.repetition_penalty = flags.number("--repetition-penalty", args.repetition_penalty, 0.01, 100);
   args.seed = flags.integer("--seed", args.seed, 0, INT64_MAX);
   if (flags.has("--stop")) args.stop = parse_id_list("--stop", flags.text("--stop"));
+  args.device = device_of(flags).value_or(DeviceChoice());
   return args;
 }
 
@@ -69,7 +71,8 @@ ServeArgs serve_args(const Flags& flags) {
   args.model = flags.text("--model");
   args.quantization = quantization_of(flags);
   args.max_num_seqs = flags.integer("--max-num-seqs", args.max_num_seqs, 1, limits::return_sequences_max);
-  if (flags.has("--cache-tokens")) args.cache_tokens = flags.integer("--cache-tokens", 0, 2, INT64_C(1) << 40);
+  if (flags.has("--cache-tokens")) args.cache_tokens = flags.integer("--cache-tokens", 0, 2, INT32_MAX);
+  args.device = device_of(flags).value_or(DeviceChoice());
   return args;
 }
 
@@ -81,6 +84,18 @@ BenchArgs bench_args(const Flags& flags) {
   args.completion_tokens = flags.integer("--completion-tokens", args.completion_tokens, 2, limits::positions_max);
   args.steps = flags.integer("--steps", args.steps, 1, 1'000'000);
   args.device = device_of(flags);
+  return args;
+}
+
+BenchGenerateArgs bench_generate_args(const Flags& flags) {
+  BenchGenerateArgs args;
+  args.model = flags.text("--model");
+  args.quantization = quantization_of(flags);
+  args.prompts = flags.integer("--prompts", args.prompts, 1, 1024);
+  args.prompt_tokens = flags.integer("--prompt-tokens", args.prompt_tokens, 1, limits::positions_max);
+  args.num_return_sequences = flags.integer("--num-return-sequences", args.num_return_sequences, 1, limits::return_sequences_max);
+  args.max_new_tokens = flags.integer("--max-new-tokens", args.max_new_tokens, 3, limits::positions_max);
+  args.device = device_of(flags).value_or(DeviceChoice());
   return args;
 }
 
@@ -111,6 +126,10 @@ const std::vector<Command>& commands() {
       {"bench", "--job JOB.json [--completions K] [--prompt-tokens N] [--completion-tokens N] [--steps N]",
        {"--job", "--completions", "--prompt-tokens", "--completion-tokens", "--steps"}, {"--job"}, 0,
        [](const Flags& f) { return run_bench(bench_args(f)); }},
+      {"bench-generate",
+       "--model DIR [--quantize nf4|nf4-double|fp8] [--prompts N] [--prompt-tokens N] [--num-return-sequences K] [--max-new-tokens N]",
+       {"--model", "--quantize", "--prompts", "--prompt-tokens", "--num-return-sequences", "--max-new-tokens"}, {"--model"}, 0,
+       [](const Flags& f) { return run_bench_generate(bench_generate_args(f)); }},
       {"merge", "--model DIR --adapter DIR [--quantize nf4|nf4-double|fp8] --out DIR", {"--model", "--adapter", "--quantize", "--out"}, {"--model", "--adapter", "--out"}, 0,
        [](const Flags& f) { return run_merge(f.text("--model"), f.text("--adapter"), f.text("--out"), quantization_of(f)); }},
       {"serve", "--model DIR [--quantize nf4|nf4-double|fp8] [--max-num-seqs N] [--cache-tokens N]",
@@ -120,12 +139,12 @@ const std::vector<Command>& commands() {
 
 void print_usage(FILE* out) {
   std::fprintf(out, "usage: concord-trainer COMMAND [--device auto|cpu|cuda[:N]]\n\n");
-  for (const Command& command : commands()) std::fprintf(out, "  %-9s %s\n", command.name, command.usage);
+  for (const Command& command : commands()) std::fprintf(out, "  %-14s %s\n", command.name, command.usage);
 }
 
 void check_device(const std::string& command, const std::string& device) {
-  const bool has_gpu_code = command == "train" || command == "bench" || command == "score";
-  if (parse_device(device, "--device").cuda && !has_gpu_code)
+  static const std::set<std::string> have_gpu_code = {"train", "bench", "score", "generate", "bench-generate", "serve"};
+  if (parse_device(device, "--device").cuda && !have_gpu_code.contains(command))
     bad_input("--device is " + in_quotes(device) + ", but " + command + " runs on the CPU");
 }
 

@@ -164,14 +164,12 @@ TEST("cached attention is attention's last row, caps and windows too") {
     std::vector<double> scratch(cpu.threads() * ops::attention_scratch_elements(5));
     ops::attention<double>(cpu, matrix(qkv, cols), shape, rule, kLists.view(), matrix(out, out_cols), matrix(lse, shape.heads),
                            matrix(scratch, ops::attention_scratch_elements(5)));
-    std::vector<double> prompt, own, queries, got(2 * out_cols);
-    for (int64_t t = 0; t < 7; t++) {
-      auto& cache = t < 3 ? prompt : own;
-      cache.insert(cache.end(), &qkv[t * cols + shape.q_cols()], &qkv[t * cols + shape.q_cols()] + kv);
-    }
+    std::vector<double> cache, queries, got(2 * out_cols);
+    for (int64_t t = 0; t < 7; t++) cache.insert(cache.end(), &qkv[t * cols + shape.q_cols()], &qkv[t * cols + shape.q_cols()] + kv);
     for (const int64_t t : {4, 6}) queries.insert(queries.end(), &qkv[t * cols], &qkv[t * cols] + cols);
-    const std::vector<CachedSegment> segments = {{0, 3, 0, 2}, {0, 3, 2, 4}};
-    ops::cached_attention<double>(cpu, matrix(queries, cols), shape, rule, matrix(prompt, kv), matrix(own, kv), segments, matrix(got, out_cols));
+    CachedLists lists;
+    lists.set(std::vector<CachedSegment>{{0, 3, 3, 5}, {0, 3, 5, 7}}, 2);
+    ops::cached_attention<double>(cpu, matrix(queries, cols), shape, rule, matrix(cache, kv), lists.view(), matrix(got, out_cols), {});
     for (int64_t i = 0; i < out_cols; i++) {
       CHECK_NEAR(got[i], out[4 * out_cols + i], 1e-12);
       CHECK_NEAR(got[out_cols + i], out[6 * out_cols + i], 1e-12);

@@ -32,7 +32,7 @@ foreach(source ${cuda_sources})
 endforeach()
 # What names devices, once more with this one among them.
 set(device_files lora/lora lora/dora model/weights model/decoder_buffers model/decoder model/decoder_backward model/head optim/adamw run/device_choice
-    run/memory run/step run/gradient_sums run/engine run/gpu_base run/gpu_model run/train run/loaded_model run/score)
+    run/memory run/step run/gradient_sums run/engine run/gpu_base run/gpu_model run/train run/loaded_model run/score run/generator run/generate run/serve)
 foreach(file ${device_files})
   list(APPEND emulated_sources ${CMAKE_CURRENT_SOURCE_DIR}/src/${file}.cpp)
 endforeach()

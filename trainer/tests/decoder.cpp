@@ -183,15 +183,16 @@ TEST("rows of one pass go each through its own adapter or through none, as if al
   Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
   const std::vector<int32_t> tokens = {3, 1, 4, 1, 5, 9}, positions = {0, 1, 2, 3, 4, 5};
   // Every row sees itself alone: attention is then its own value, whatever the adapter of its neighbours.
-  const auto itself = [&](int64_t, Mat<double> qkv, Mat<double> attn, Mat<double> lse) {
-    AttentionLists alone;
-    for (int32_t t = 0; t < attn.rows; t++) alone.add_group(std::vector<AttentionSegment>{{t, t + 1, 0, 0}});
-    std::vector<double> scratch(m.cpu.threads() * ops::attention_scratch_elements(1));
-    ops::attention<double>(m.cpu, qkv, attention_shape(m.config), {}, alone.view(), attn, lse,
-                           Mat<double>(scratch.data(), m.cpu.threads(), ops::attention_scratch_elements(1)));
-  };
+  std::vector<int32_t> cache_rows;
+  std::vector<CachedSegment> alone;
+  for (int32_t t = 0; t < 6; t++) {
+    cache_rows.push_back(t);
+    alone.push_back({0, 0, t, t + 1});
+  }
+  KvCache<Cpu, double> cache(m.cpu, m.config, 6);
+  cache.place(cache_rows, alone);
   const auto hidden = [&](std::vector<LoraRows<Cpu, double>> rows) {
-    decoder.forward(tokens, positions, rows, itself);
+    decoder.forward(tokens, positions, rows, cache);
     return std::vector<double>(decoder.hidden().data, decoder.hidden().data + 6 * m.config.hidden_size);
   };
   const auto base = hidden({}), first = hidden({{0, 6, &m.lora}}), second = hidden({{0, 6, &other.lora}});

@@ -17,7 +17,7 @@ struct Setup {
   std::string path;
   Cpu cpu{1};
   LoadedModel<Cpu, float> model;
-  std::shared_ptr<const Lora<Cpu, float>> first, second;
+  std::shared_ptr<const Lora<Cpu, float>> none, first, second;
 
   Setup() {
     Json c = config();
@@ -30,8 +30,8 @@ struct Setup {
     second = load_adapter(cpu, write_lora(dir, path, "second", wider), model);
   }
 
-  // Short and long prompts, base and adapters, greedy and not, one sample and several.
-  std::vector<GenerationRequest> requests() const {
+  // Short and long prompts, greedy and not, one sample and several.
+  static std::vector<GenerationRequest> requests() {
     std::vector<GenerationRequest> all;
     Random random(11, 0);
     for (int64_t i = 0; i < 9; i++) {
@@ -44,13 +44,15 @@ struct Setup {
       ask.sampling.repetition_penalty = i == 4 ? 1.3 : 1;
       ask.seed = 5 + i;
       ask.stop = {7};
-      ask.adapter = i % 3 == 1 ? first : i % 3 == 2 ? second : nullptr;
       all.push_back(ask);
     }
     return all;
   }
 
-  GeneratorLimits limits() const {
+  // Of request i: the base, or an adapter.
+  const std::shared_ptr<const Lora<Cpu, float>>& adapter(size_t i) const { return i % 3 == 1 ? first : i % 3 == 2 ? second : none; }
+
+  static GeneratorLimits limits() {
     GeneratorLimits limits;
     limits.cache_rows = 3000;
     limits.positions = 400;
@@ -59,7 +61,7 @@ struct Setup {
   }
 };
 
-std::map<uint64_t, Samples> finish(Generator& generator, const std::map<uint64_t, Samples>& begun = {}) {
+std::map<uint64_t, Samples> finish(Generator<Cpu, float>& generator, const std::map<uint64_t, Samples>& begun = {}) {
   std::map<uint64_t, Samples> said = begun;
   while (!generator.idle()) {
     for (const SampledToken& sampled : generator.step()) {
@@ -71,12 +73,19 @@ std::map<uint64_t, Samples> finish(Generator& generator, const std::map<uint64_t
   return said;
 }
 
+std::vector<uint64_t> add_all(Generator<Cpu, float>& generator, const Setup& setup) {
+  std::vector<uint64_t> names;
+  for (const GenerationRequest& ask : setup.requests()) names.push_back(generator.add(ask, setup.adapter(names.size())));
+  return names;
+}
+
 std::vector<Samples> alone(const Setup& setup) {
   std::vector<Samples> all;
-  for (const GenerationRequest& ask : setup.requests()) {
+  const std::vector<GenerationRequest> requests = setup.requests();
+  for (size_t i = 0; i < requests.size(); i++) {
     Cpu cpu(1);
-    Generator generator(cpu, setup.model.config, setup.model.base(), setup.limits());
-    const uint64_t name = generator.add(ask);
+    Generator<Cpu, float> generator(cpu, setup.model.config, setup.model.base(), setup.limits());
+    const uint64_t name = generator.add(requests[i], setup.adapter(i));
     all.push_back(finish(generator)[name]);
   }
   return all;
@@ -92,9 +101,8 @@ TEST("a request says the same alone and among others, on any number of threads, 
     GeneratorLimits limits = setup.limits();
     if (variant == 1) limits.samples = 3;
     if (variant == 2) limits.cache_rows = 200;
-    Generator generator(cpu, setup.model.config, setup.model.base(), limits);
-    std::vector<uint64_t> names;
-    for (const GenerationRequest& ask : setup.requests()) names.push_back(generator.add(ask));
+    Generator<Cpu, float> generator(cpu, setup.model.config, setup.model.base(), limits);
+    const std::vector<uint64_t> names = add_all(generator, setup);
     std::map<uint64_t, Samples> said = finish(generator);
     for (size_t i = 0; i < want.size(); i++) CHECK(said[names[i]] == want[i]);
   }
@@ -108,9 +116,8 @@ TEST("a request that is cancelled, waiting or on its way, changes no other; its 
     GeneratorLimits limits = setup.limits();
     limits.cache_rows = 200;
     limits.samples = 4;
-    Generator generator(cpu, setup.model.config, setup.model.base(), limits);
-    std::vector<uint64_t> names;
-    for (const GenerationRequest& ask : setup.requests()) names.push_back(generator.add(ask));
+    Generator<Cpu, float> generator(cpu, setup.model.config, setup.model.base(), limits);
+    const std::vector<uint64_t> names = add_all(generator, setup);
     std::map<uint64_t, Samples> said;
     for (int64_t s = 0; s < steps; s++) {
       for (const SampledToken& sampled : generator.step()) {
@@ -134,8 +141,8 @@ TEST("sample k of a group is the same whatever the number of samples") {
   const auto first_three = [&](int64_t k) {
     ask.num_return_sequences = k;
     Cpu cpu(2);
-    Generator generator(cpu, setup.model.config, setup.model.base(), setup.limits());
-    const uint64_t name = generator.add(ask);
+    Generator<Cpu, float> generator(cpu, setup.model.config, setup.model.base(), setup.limits());
+    const uint64_t name = generator.add(ask, setup.adapter(1));
     Samples samples = finish(generator)[name];
     CHECK_EQ(static_cast<int64_t>(samples.size()), k);
     samples.resize(3);
@@ -153,9 +160,8 @@ TEST("a long prompt in pieces is followed by what score finds best") {
   CHECK_EQ(ask.prompt.size(), size_t{150});
   ask.sampling = {.temperature = 0};
   ask.stop = {};
-  ask.adapter = nullptr;
   Cpu cpu(2);
-  Generator generator(cpu, setup.model.config, setup.model.base(), setup.limits());
+  Generator<Cpu, float> generator(cpu, setup.model.config, setup.model.base(), setup.limits());
   const uint64_t name = generator.add(ask);
   Ids context = ask.prompt;
   std::vector<Ids> every;

@@ -1,13 +1,13 @@
 // The sampler against transformers' logits processors written out plainly: what is left after each, and how often a
 // candidate is drawn when `uniform` walks evenly through [0, 1).
-#include "run/sampling.h"
-
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <set>
 
 #include "check.h"
 #include "model/random.h"
+#include "ops/ops.h"
 
 using namespace concord;
 
@@ -63,17 +63,28 @@ std::vector<double> expected(const std::vector<float>& logits, const std::vector
   return softmax(scores);
 }
 
-int32_t pick(const SamplingOptions& options, std::vector<float> logits, double uniform = 0.5, const std::vector<int32_t>& seen = {}) {
-  return Sampler(options).pick(logits, seen, uniform);
+// What is drawn of one row of logits by each of these numbers.
+std::vector<int32_t> tokens(std::vector<float> logits, const std::vector<int32_t>& seen, const SamplingOptions& options, const std::vector<double>& uniforms) {
+  static Cpu cpu(1);
+  const Mat<float> row(logits.data(), 1, static_cast<int64_t>(logits.size()));
+  std::vector<SeenToken> penalized;
+  for (const int32_t id : std::set(seen.begin(), seen.end())) penalized.push_back({0, id, static_cast<float>(options.repetition_penalty)});
+  ops::penalize(cpu, penalized, row);
+  std::vector<Draw> draws;
+  for (const double uniform : uniforms) draws.push_back({0, uniform, options});
+  std::vector<int32_t> drawn(draws.size());
+  ops::sample(cpu, row, draws, drawn.data());
+  return drawn;
+}
+
+int32_t pick(const SamplingOptions& options, const std::vector<float>& logits, double uniform = 0.5, const std::vector<int32_t>& seen = {}) {
+  return tokens(logits, seen, options, {uniform}).front();
 }
 
 std::vector<double> drawn(const std::vector<float>& logits, const std::vector<int32_t>& seen, const SamplingOptions& options, int draws) {
-  Sampler sampler(options);
-  std::vector<double> share(logits.size(), 0);
-  for (int i = 0; i < draws; i++) {
-    std::vector<float> copy = logits;
-    share[sampler.pick(copy, seen, (i + 0.5) / draws)] += 1.0 / draws;
-  }
+  std::vector<double> uniforms, share(logits.size(), 0);
+  for (int i = 0; i < draws; i++) uniforms.push_back((i + 0.5) / draws);
+  for (const int32_t id : tokens(logits, seen, options, uniforms)) share[id] += 1.0 / draws;
   return share;
 }
 

@@ -53,12 +53,30 @@ void Decoder<Device, T>::forward(const PackedBatch& batch, const Lora<Device, T>
   place(batch);
   const LoraRows<Device, T> all{0, batch.n_tokens(), lora};
   run_layers(batch.tokens, batch.positions, Adapters(&all, lora ? 1 : 0),
-             [&](int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse) { attend(layer, batch_.attention, qkv, attn, lse); });
+             [&](int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse) { attend(layer, qkv, attn, lse); });
 }
 
 template <class Device, class T>
-void Decoder<Device, T>::attend(int64_t layer, const AttentionView& view, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse) {
-  ops::attention<T>(device_, qkv, shape_, attention_rule(layer), view, attn, lse, b_.attention_scratch);
+void Decoder<Device, T>::forward(const PackedBatch& batch, Adapters lora, KvCache<Device, T>& cache) {
+  place(batch);
+  run_layers(batch.tokens, batch.positions, lora, [&](int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse) {
+    cache.keep(layer, qkv);
+    attend(layer, qkv, attn, lse);
+  });
+}
+
+template <class Device, class T>
+void Decoder<Device, T>::forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora, KvCache<Device, T>& cache) {
+  batch_ = {};
+  run_layers(tokens, positions, lora, [&](int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>>) {
+    cache.keep(layer, qkv);
+    cache.attend(layer, qkv, attention_rule(layer), attn);
+  });
+}
+
+template <class Device, class T>
+void Decoder<Device, T>::attend(int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse) {
+  ops::attention<T>(device_, qkv, shape_, attention_rule(layer), batch_.attention, attn, lse, b_.attention_scratch);
 }
 
 template <class Device, class T>
@@ -83,18 +101,6 @@ template <class Device, class T>
 void Decoder<Device, T>::rotate(int64_t l, Mat<T> qkv, Stat<T> direction) {
   const int rope = config_.layers[l].rope;
   if (rope >= 0) ops::rope<T>(device_, qkv, shape_, batch_.positions, b_.ropes[rope], direction);
-}
-
-template <class Device, class T>
-void Decoder<Device, T>::attend_cached(int64_t layer, Mat<const T> qkv, Mat<const T> cache, std::span<const CachedSegment> segments, Mat<T> attn) {
-  ops::cached_attention<T>(device_, qkv, shape_, attention_rule(layer), cache, cache, segments, attn);
-}
-
-template <class Device, class T>
-void Decoder<Device, T>::forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora,
-                                 const Attention& attention) {
-  batch_ = {};
-  run_layers(tokens, positions, lora, attention);
 }
 
 template <class Device, class T>
@@ -157,8 +163,9 @@ void Decoder<Device, T>::layer_down(int64_t l, Adapters lora) {
 #define CONCORD_INSTANTIATE(Device, T)                                                                                         \
   template Decoder<Device, T>::Decoder(Device&, const ModelConfig&, WeightViews<const T>, const DecoderPlan&);                 \
   template void Decoder<Device, T>::forward(const PackedBatch&, const Lora<Device, T>*);                                       \
-  template void Decoder<Device, T>::forward(std::span<const int32_t>, std::span<const int32_t>, Adapters, const Attention&);   \
-  template void Decoder<Device, T>::attend(int64_t, const AttentionView&, Mat<T>, Mat<T>, Mat<Stat<T>>);                       \
+  template void Decoder<Device, T>::forward(const PackedBatch&, Adapters, KvCache<Device, T>&);                                \
+  template void Decoder<Device, T>::forward(std::span<const int32_t>, std::span<const int32_t>, Adapters, KvCache<Device, T>&); \
+  template void Decoder<Device, T>::attend(int64_t, Mat<T>, Mat<T>, Mat<Stat<T>>);                                             \
   template void Decoder<Device, T>::layer_to_mid(int64_t, Adapters, const Attention&);                                         \
   template void Decoder<Device, T>::layer_mlp(int64_t, Adapters);                                                              \
   template void Decoder<Device, T>::layer_down(int64_t, Adapters);                                                             \
@@ -167,7 +174,5 @@ void Decoder<Device, T>::layer_down(int64_t l, Adapters lora) {
   template void Decoder<Device, T>::rotate(int64_t, Mat<T>, Stat<T>);
 CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
 #undef CONCORD_INSTANTIATE
-template void Decoder<Cpu, float>::attend_cached(int64_t, Mat<const float>, Mat<const float>, std::span<const CachedSegment>, Mat<float>);
-template void Decoder<Cpu, double>::attend_cached(int64_t, Mat<const double>, Mat<const double>, std::span<const CachedSegment>, Mat<double>);
 
 }  // namespace concord

@@ -10,6 +10,7 @@
 #include "lora/lora.h"
 #include "model/batch.h"
 #include "model/decoder_buffers.h"
+#include "model/kv_cache.h"
 #include "model/weights.h"
 
 namespace concord {
@@ -17,8 +18,6 @@ namespace concord {
 template <class Device, class T>
 class Decoder {
  public:
-  // Attention of one layer over already rotated qkv; fills attn and lse.
-  using Attention = std::function<void(int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse)>;
   using Adapters = std::span<const LoraRows<Device, T>>;  // the ranges are disjoint
 
   // What the weights view outlives the decoder. Throws std::bad_alloc.
@@ -29,8 +28,10 @@ class Decoder {
 
   // Runs all layers and the final norm. `lora` null: the base alone. What follows is of this batch, which outlives it.
   void forward(const PackedBatch& batch, const Lora<Device, T>* lora);
-  // The same for tokens that bring their own attention (a cache), and each its own adapter.
-  void forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora, const Attention& attention);
+  // The same, each row with its own adapter, and the keys and values of every layer go to a cache, whose place() is of this batch.
+  void forward(const PackedBatch& batch, Adapters lora, KvCache<Device, T>& cache);
+  // Single tokens, each over what its sequence has in the cache, itself included.
+  void forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora, KvCache<Device, T>& cache);
 
   // Until the next call, adapters see their inputs through dropout at the plan's rate, drawn anew for each (seed, step).
   // Modules that read the same input share its mask. Nothing: no dropout, as everywhere but in training steps.
@@ -52,15 +53,9 @@ class Decoder {
 
   // Final hidden states after the norm, [tokens, H]: input of the head.
   Mat<T> hidden() { return top(b_.final_norm); }
-  // logits[rows, V] = hidden rows times head^T.
-  void logits(Mat<const T> hidden, Mat<Stat<T>> out);
-  // The attention forward() uses, for callers that want to see qkv as well.
-  void attend(int64_t layer, const AttentionView& view, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse);
-  // The same for single tokens, each over the rows of a cache that its sequence has written.
-  void attend_cached(int64_t layer, Mat<const T> qkv, Mat<const T> cache, std::span<const CachedSegment> segments, Mat<T> attn);
-  AttentionRule attention_rule(int64_t layer) const {
-    return {config_.attention_scale, config_.attention_softcap, config_.layers[layer].window};
-  }
+  // Logits after these rows of the pass, [rows, V] in the device's memory until the next call. At most head_rows_max() rows.
+  Mat<Stat<T>> logits_after(std::span<const int32_t> rows);
+  int64_t head_rows_max() const { return b_.head_chunk; }
 
   int64_t memory_bytes() const { return arena_.bytes(); }
   const MemoryParts& parts() const { return arena_.parts(); }
@@ -76,7 +71,15 @@ class Decoder {
   };
 
   void place(const PackedBatch& batch);
+  // Attention of one layer over already rotated qkv; fills attn and, where there is a backward pass, lse.
+  using Attention = std::function<void(int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse)>;
   void run_layers(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora, const Attention& attention);
+  void attend(int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse);
+  AttentionRule attention_rule(int64_t layer) const {
+    return {config_.attention_scale, config_.attention_softcap, config_.layers[layer].window};
+  }
+  // logits[rows, V] = hidden rows times head^T.
+  void logits(Mat<const T> hidden, Mat<Stat<T>> out);
   void layer_to_mid(int64_t l, Adapters lora, const Attention& attention);
   void layer_mlp(int64_t l, Adapters lora);
   void layer_down(int64_t l, Adapters lora);

@@ -46,7 +46,7 @@ void Decoder<Device, T>::recompute_layer(int64_t l, const Lora<Device, T>* lora)
   const LoraRows<Device, T> all{0, tokens_, lora};
   const Adapters adapters(&all, lora ? 1 : 0);
   layer_to_mid(l, adapters,
-               [&](int64_t at, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse) { attend(at, batch_.attention, qkv, attn, lse); });
+               [&](int64_t at, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse) { attend(at, qkv, attn, lse); });
   layer_mlp(l, adapters);
   if (config_.post_norms || (lora && lora->layers[l].down.has_gains())) {
     layer_down(l, adapters);

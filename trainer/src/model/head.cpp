@@ -9,6 +9,16 @@ void Decoder<Device, T>::logits(Mat<const T> hidden, Mat<Stat<T>> out) {
   if (config_.final_softcap != 0) ops::soft_cap<T>(device_, final_softcap(), out);
 }
 
+template <class Device, class T>
+Mat<Stat<T>> Decoder<Device, T>::logits_after(std::span<const int32_t> rows) {
+  const auto n = static_cast<int64_t>(rows.size());
+  const Mat<T> hidden_rows = b_.head_rows.row_range(0, n);
+  const Mat<Stat<T>> out = b_.logits.row_range(0, n);
+  ops::gather_rows<T>(device_, hidden(), device_.place(rows, b_.rows).data(), hidden_rows);
+  logits(hidden_rows, out);
+  return out;
+}
+
 // Gathers each chunk's hidden states and computes their logits; f(first row, hidden [C, H], logits [C, V]).
 template <class Device, class T>
 template <class F>
@@ -71,7 +81,7 @@ void Decoder<Device, T>::head_apply_coef(const Stat<T>* coef) {
 }
 
 #define CONCORD_INSTANTIATE(Device, T)                                                         \
-  template void Decoder<Device, T>::logits(Mat<const T>, Mat<Stat<T>>);                        \
+  template Mat<Stat<T>> Decoder<Device, T>::logits_after(std::span<const int32_t>);            \
   template void Decoder<Device, T>::head_logps(Stat<T>*);                                      \
   template void Decoder<Device, T>::head_gradients(const Stat<T>*, Stat<T>*, Grads*);          \
   template void Decoder<Device, T>::head_unit_gradients(Stat<T>*);                             \

@@ -13,35 +13,64 @@
 
 namespace concord {
 
-template <class T>
+template <class Device, class T>
 class KvCache {
  public:
-  KvCache(const ModelConfig& config, int64_t rows)
-      : shape_(attention_shape(config)),
-        rows_(rows),
-        values_(std::make_unique_for_overwrite<T[]>(config.num_hidden_layers * rows_ * row_size())) {}
+  // Throws std::bad_alloc, as place() does.
+  KvCache(Device& device, const ModelConfig& config, int64_t rows)
+      : device_(device), shape_(attention_shape(config)), rows_(rows), values_(device.allocate(rows * bytes_per_row(config))) {}
 
   static int64_t bytes_per_row(const ModelConfig& config) {
     return config.num_hidden_layers * 2 * attention_shape(config).kv_cols() * static_cast<int64_t>(sizeof(T));
   }
 
-  Mat<T> layer(int64_t l) { return {values_.get() + l * rows_ * row_size(), rows_, row_size()}; }
+  // That so many bytes hold; rows are numbered in 32 bits.
+  static int64_t rows_in(const ModelConfig& config, int64_t bytes) { return std::min<int64_t>(bytes / bytes_per_row(config), INT32_MAX); }
 
-  // Row i of rotated qkv becomes row rows[i] of the layer.
-  void keep(int64_t l, Mat<const T> qkv, std::span<const int64_t> rows) {
-    const Mat<T> to = layer(l);
-    for (size_t i = 0; i < rows.size(); i++) {
-      const T* kv = qkv.row(static_cast<int64_t>(i)) + shape_.q_cols();
-      std::copy(kv, kv + row_size(), to.row(rows[i]));
-    }
+  // Of the next pass: row i's keys and values go to rows[i] of every layer, and it sees segments[i], or nothing of the cache where there are
+  // none. Both outlive the pass.
+  void place(std::span<const int32_t> rows, std::span<const CachedSegment> segments = {}) {
+    placed_rows_ = copied(rows, rows_copy_).data();
+    lists_.set(segments, shape_.heads / shape_.kv_heads);
+    const CachedView view = lists_.view();
+    view_ = {copied(view.segments, segments_copy_), copied(view.tiles, tiles_copy_), copied(view.parts, parts_copy_)};
+    if (!Device::has_host_memory) found_.resize(lists_.n_parts() * shape_.heads * (shape_.head_dim + 1));
+  }
+
+  // Keeps the keys and values of rotated qkv.
+  void keep(int64_t l, Mat<const T> qkv) {
+    ops::put_rows<T>(device_, qkv.col_range(shape_.q_cols(), shape_.qkv_cols()), placed_rows_, layer(l));
+  }
+  // out[t] = attention of qkv's row t over what it sees of the layer.
+  void attend(int64_t l, Mat<const T> qkv, const AttentionRule& rule, Mat<T> out) {
+    const Mat<Stat<T>> found(found_.data(), lists_.n_parts() * shape_.heads, shape_.head_dim + 1);
+    ops::cached_attention<T>(device_, qkv, shape_, rule, layer(l), view_, out, found);
   }
 
  private:
+  template <class V>
+  using Buffer = typename Device::template Buffer<V>;
+  // Where the device reads it.
+  template <class V>
+  std::span<const V> copied(std::span<const V> host, Buffer<V>& copy) {
+    if (!Device::has_host_memory) copy.resize(static_cast<int64_t>(host.size()));
+    return device_.place(host, copy.data());
+  }
   int64_t row_size() const { return 2 * shape_.kv_cols(); }
+  Mat<T> layer(int64_t l) { return {reinterpret_cast<T*>(values_.get()) + l * rows_ * row_size(), rows_, row_size()}; }
 
+  Device& device_;
   AttentionShape shape_;
   int64_t rows_;
-  std::unique_ptr<T[]> values_;  // [layers, rows, 2 kv_cols]; a row is written before it is read
+  typename Device::Memory values_;  // [layers, rows, 2 kv_cols]; a row is written before it is read
+  CachedLists lists_;
+  CachedView view_;
+  const int32_t* placed_rows_ = nullptr;
+  Buffer<int32_t> rows_copy_;
+  Buffer<CachedSegment> segments_copy_;
+  Buffer<CachedTile> tiles_copy_;
+  Buffer<IndexRange> parts_copy_;
+  Buffer<Stat<T>> found_;  // scratch of cached attention
 };
 
 // Which rows of a cache are taken: ranges, each from the first gap that is wide enough.

@@ -13,10 +13,12 @@
 
 #include "ops/activation.h"
 #include "ops/attention_tiles.h"
+#include "ops/cached_tiles.h"
 #include "ops/cpu/cpu.h"
 #include "ops/cuda/cuda.h"
 #include "ops/devices.h"
 #include "ops/quantized.h"
+#include "ops/sampling.h"
 #include "ops/types.h"
 
 namespace concord::ops {

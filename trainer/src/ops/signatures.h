@@ -60,10 +60,11 @@ template <class T>
 void attention_backward(CONCORD_DEVICE&, Mat<const T> qkv, AttentionShape, AttentionRule, const AttentionView&, Mat<const T> out,
                         Mat<const Stat<T>> lse, Mat<const T> dout, Mat<T> dqkv, Mat<Stat<T>> scratch);
 
-// One query row per sequence: out[s, h*d..] = softmax(scores) v over segments[s] of the caches [rows, 2 kv_cols].
+// The same of single query rows, each over what its segment of a cache [rows, k | v] has. scratch [parts heads, head_dim + 1] of the view's
+// parts, where the device is not the CPU.
 template <class T>
-void cached_attention(CONCORD_DEVICE&, Mat<const T> qkv, AttentionShape, AttentionRule, Mat<const T> prompt_cache,
-                      Mat<const T> own_cache, std::span<const CachedSegment>, Mat<T> out);
+void cached_attention(CONCORD_DEVICE&, Mat<const T> qkv, AttentionShape, AttentionRule, Mat<const T> cache, const CachedView&, Mat<T> out,
+                      Mat<Stat<T>> scratch);
 
 // act = f(gate) * up, with gate_up [T, 2I] = [gate | up]           (Shazeer 2020)
 template <class T>
@@ -85,9 +86,18 @@ template <class T>
 void target_logps_and_gradient(CONCORD_DEVICE&, Mat<const Stat<T>> logits, const int32_t* targets, const Stat<T>* coef, Stat<T> softcap,
                                Stat<T>* logp, Mat<T> gradient);
 
+// As a repetition penalty leaves the logits of tokens seen; none is there twice.
+void penalize(CONCORD_DEVICE&, std::span<const SeenToken>, Mat<float> logits);
+// tokens[i] = what draws[i] takes of its row. Of equal logits the smaller id is the better one. -1: the row holds NaN, or its largest logit
+// is not finite.
+void sample(CONCORD_DEVICE&, Mat<const float> logits, std::span<const Draw> draws, int32_t* tokens);
+
 // y[r,:] = x[rows[r],:]
 template <class T>
 void gather_rows(CONCORD_DEVICE&, Mat<const T> x, const int32_t* rows, Mat<T> y);
+// y[rows[r],:] = x[r,:]; no row repeats.
+template <class T>
+void put_rows(CONCORD_DEVICE&, Mat<const T> x, const int32_t* rows, Mat<T> y);
 // x[rows[r],:] += y[r,:]; rows may repeat.
 template <class T>
 void scatter_add_rows(CONCORD_DEVICE&, Mat<const T> y, const int32_t* rows, Mat<T> x);

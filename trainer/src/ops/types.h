@@ -1,5 +1,5 @@
 // What the operations take.
-// defines: Stat, Mat, AttentionShape, AttentionRule, RmsNorm, CachedSegment, AdamWStep, Dropout
+// defines: Stat, Mat, AttentionShape, AttentionRule, RmsNorm, AdamWStep, Dropout
 #pragma once
 
 #include <cstdint>
@@ -70,12 +70,6 @@ template <class T>
 struct RmsNorm {
   const T* weight = nullptr;
   Stat<T> offset = 0, eps = 0;
-};
-
-// What one sequence sees of two caches of keys and values, rows [k | v]: its prompt's rows, which others may share, and
-// its own.
-struct CachedSegment {
-  int64_t prompt_begin = 0, prompt_end = 0, own_begin = 0, own_end = 0;
 };
 
 // What a step of AdamW multiplies by, the same for all parameters of a range.

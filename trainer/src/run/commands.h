@@ -31,13 +31,15 @@ struct GenerateArgs {
   double repetition_penalty = 1;
   int64_t seed = 42;
   std::optional<std::vector<int64_t>> stop;  // absent: the model's eos; empty: never
+  DeviceChoice device = cpu_device();
 };
 
 struct ServeArgs {
   std::string model;
   Quantization quantization = Quantization::none;
   int64_t max_num_seqs = 128;           // samples that advance together
-  std::optional<int64_t> cache_tokens;  // of prompts and samples in flight; absent: what half of the free memory holds, 1 GB at most
+  std::optional<int64_t> cache_tokens;  // of prompts and samples in flight; absent: what half of the free memory holds, of the host's 1 GB at most
+  DeviceChoice device = cpu_device();
 };
 
 struct BenchArgs {
@@ -47,8 +49,16 @@ struct BenchArgs {
   std::optional<DeviceChoice> device;  // instead of the job's
 };
 
+struct BenchGenerateArgs {
+  std::string model;
+  Quantization quantization = Quantization::none;
+  int64_t prompts = 64, prompt_tokens = 512, num_return_sequences = 4, max_new_tokens = 256;
+  DeviceChoice device = cpu_device();
+};
+
 int run_train(const Job& job, EventSink sink = EventSink::stdout_and_file);  // run/train.cpp
 int run_bench(const BenchArgs& args);             // run/bench.cpp
+int run_bench_generate(const BenchGenerateArgs& args);  // run/bench_generate.cpp
 int run_score(const ScoreArgs& args);             // run/score.cpp
 int run_generate(const GenerateArgs& args);       // run/generate.cpp
 int run_serve(const ServeArgs& args);             // run/serve.cpp

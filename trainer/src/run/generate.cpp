@@ -6,23 +6,23 @@
 #include "error.h"
 #include "io/files.h"
 #include "run/commands.h"
-#include "run/device.h"
 #include "run/generator.h"
 #include "run/loaded_model.h"
 #include "run/memory.h"
+#include "run/on_device.h"
 #include "run/stop_tokens.h"
 
 namespace concord {
 namespace {
 
-constexpr int64_t kCacheBytes = int64_t{1} << 30;
 constexpr size_t kQueued = 256;  // requests in the generator's hands: more would only take memory
 
+template <class Device, class T>
 class Generation {
  public:
-  explicit Generation(const GenerateArgs& args)
-      : args_(args), cpu_(thread_count()), model_(load_model<Cpu, float>(cpu_, args.model, args.adapter, args.quantization)), file_(read_groups_for(model_.config, args.groups)),
-        stop_(args.stop ? *args.stop : model_stop_tokens(args.model, model_.config)) {
+  Generation(Device& device, const GenerateArgs& args)
+      : device_(device), args_(args), model_(load_model<Device, T>(device, args.model, args.adapter, args.quantization)),
+        file_(read_groups_for(model_.config, args.groups)), stop_(args.stop ? *args.stop : model_stop_tokens(args.model, model_.config)) {
     check();
   }
 
@@ -35,15 +35,16 @@ class Generation {
   void take(const SampledToken& sampled, int64_t group);
   Groups result() const;
 
+  Device& device_;
   const GenerateArgs& args_;
-  Cpu cpu_;
-  LoadedModel<Cpu, float> model_;
+  LoadedModel<Device, T> model_;
   Groups file_;
   std::vector<int64_t> stop_;
   std::vector<std::vector<std::vector<int32_t>>> samples_;  // [group][k]
 };
 
-void Generation::check() const {
+template <class Device, class T>
+void Generation<Device, T>::check() const {
   for (const int64_t id : stop_) {
     if (id < 0 || id >= model_.config.vocab_size) {
       bad_input("--stop " + std::to_string(id) + " is not a token of the model, which has " + std::to_string(model_.config.vocab_size));
@@ -60,30 +61,33 @@ void Generation::check() const {
   }
 }
 
-// Room for all groups at once, but no more than kCacheBytes where they need not be in flight together.
-GeneratorLimits Generation::limits() const {
+// Room for all groups at once, but no more than half of the free memory where they need not be in flight together.
+template <class Device, class T>
+GeneratorLimits Generation<Device, T>::limits() const {
   int64_t longest = 0, largest = 0, all = 0;
   for (int64_t g = 0; g < file_.n_groups(); g++) {
     const int64_t prompt = file_.segment_length(file_.prompt_of(g));
-    const int64_t needed = Generator::rows_needed(model_.config, prompt, args_.max_new_tokens);
+    const int64_t needed = cache_rows_needed(model_.config, prompt, args_.max_new_tokens);
     longest = std::max(longest, prompt);
     largest = std::max(largest, needed);
     all += prompt + args_.num_return_sequences * (needed - prompt);
   }
-  const int64_t row_bytes = KvCache<float>::bytes_per_row(model_.config), available = available_memory_bytes();
+  const int64_t row_bytes = KvCache<Device, T>::bytes_per_row(model_.config), available = available_memory_bytes(device_);
   if (largest * row_bytes > available) {
     out_of_memory("the keys and values of one prompt and sample need " + std::to_string(largest * row_bytes >> 20) + " MB and " +
                   std::to_string(available >> 20) + " MB are free; lower --max-new-tokens to " +
                   std::to_string(std::max<int64_t>(1, available / row_bytes - longest)) + ", or shorten the prompts");
   }
   GeneratorLimits limits;
-  limits.cache_rows = std::max(largest, std::min(all, std::min(kCacheBytes, available / 2) / row_bytes));
+  limits.cache_rows = std::max(largest, std::min(all, KvCache<Device, T>::rows_in(model_.config, std::min(Device::kCacheBytes, available / 2))));
   limits.positions = largest;
-  limits.prompt_tokens = std::min(limits.prompt_tokens, std::max(all, longest));
+  limits.samples = std::min(Device::kSamplesInFlight, file_.n_groups() * args_.num_return_sequences);
+  limits.prompt_tokens = std::min(Device::kMicroBatchTokens, std::max(all, longest));
   return limits;
 }
 
-GenerationRequest Generation::request(int64_t group) const {
+template <class Device, class T>
+GenerationRequest Generation<Device, T>::request(int64_t group) const {
   const auto prompt = file_.segment_tokens(file_.prompt_of(group));
   GenerationRequest ask;
   ask.prompt.assign(prompt.begin(), prompt.end());
@@ -93,11 +97,11 @@ GenerationRequest Generation::request(int64_t group) const {
   ask.seed = args_.seed;
   ask.group = group;
   ask.stop = stop_;
-  ask.adapter = model_.adapter;
   return ask;
 }
 
-void Generation::take(const SampledToken& sampled, int64_t group) {
+template <class Device, class T>
+void Generation<Device, T>::take(const SampledToken& sampled, int64_t group) {
   std::vector<int32_t>& sample = samples_[group][sampled.sample];
   if (sampled.finish == Finish::non_finite) {
     non_finite("the model's logits after " + std::to_string(file_.segment_length(file_.prompt_of(group)) + static_cast<int64_t>(sample.size())) +
@@ -106,8 +110,9 @@ void Generation::take(const SampledToken& sampled, int64_t group) {
   sample.push_back(sampled.token);
 }
 
-Groups Generation::execute() {
-  Generator generator(cpu_, model_.config, model_.base(), limits());
+template <class Device, class T>
+Groups Generation<Device, T>::execute() {
+  Generator<Device, T> generator(device_, model_.config, model_.base(), limits());
   samples_.assign(file_.n_groups(), std::vector<std::vector<int32_t>>(args_.num_return_sequences));
   struct InFlight {
     int64_t group, samples;
@@ -116,7 +121,7 @@ Groups Generation::execute() {
   int64_t next = 0, done = 0;
   while (done < file_.n_groups()) {
     for (; next < file_.n_groups() && in_flight.size() < kQueued; next++) {
-      in_flight[generator.add(request(next))] = {next, args_.num_return_sequences};
+      in_flight[generator.add(request(next), model_.adapter)] = {next, args_.num_return_sequences};
     }
     const int64_t done_before = done;
     for (const SampledToken& sampled : generator.step()) {
@@ -135,7 +140,8 @@ Groups Generation::execute() {
   return result();
 }
 
-Groups Generation::result() const {
+template <class Device, class T>
+Groups Generation<Device, T>::result() const {
   Groups out;
   out.segments = {0};
   out.group_segments = {0};
@@ -155,9 +161,10 @@ Groups Generation::result() const {
 
 int run_generate(const GenerateArgs& args) {
   { AtomicFile probe(args.out); }  // a place that cannot be written to is told now, not after the work
-  Generation generation(args);
-  write_groups(args.out, generation.execute());
-  return exit_done;
+  return on_device(args.device, [&]<class Device, class T>(Device& device, T) {
+    write_groups(args.out, Generation<Device, T>(device, args).execute());
+    return exit_done;
+  });
 }
 
 }  // namespace concord

@@ -1,10 +1,11 @@
 // Samples of many prompts in flight together. A prompt goes through the model once and its keys and values serve all of its
 // samples; a sample that ends makes room for the next; every request has options and an adapter of its own.
 //
-// What a sample says depends on its prompt, adapter, options, seed, group and number alone: not on what else is in flight,
-// not on the number of threads. Every token but those of a long prompt's beginning goes through the model in passes of at
-// most ops::kFewRows rows, whose results do not depend on one another; whether a prompt is long is a matter of its length.
-// defines: GenerationRequest, SampledToken, GeneratorLimits, Generator
+// On the CPU, what a sample says depends on its prompt, adapter, options, seed, group and number alone: not on what else is
+// in flight, not on the number of threads. Every token but those of a long prompt's beginning goes through the model in passes
+// of at most ops::kFewRows rows, whose results do not depend on one another; whether a prompt is long is a matter of its length.
+// On a GPU one pass takes all rows, so that weights are read once for all, and products of more or fewer rows may round otherwise.
+// defines: GenerationRequest, SampledToken, GeneratorLimits, Generator, cache_rows_needed
 #pragma once
 
 #include <map>
@@ -15,7 +16,6 @@
 #include "model/decoder.h"
 #include "model/kv_cache.h"
 #include "model/random.h"
-#include "run/sampling.h"
 
 namespace concord {
 
@@ -26,7 +26,6 @@ struct GenerationRequest {
   SamplingOptions sampling;
   int64_t seed = 42, group = 0;  // sample k of a group draws random numbers that no other sample of this seed draws
   std::vector<int64_t> stop;     // ids that end a sample
-  std::shared_ptr<const Lora<Cpu, float>> adapter;  // null: the base alone
 };
 
 enum class Finish { not_yet, stop, length, non_finite };
@@ -45,16 +44,20 @@ struct GeneratorLimits {
   int64_t prompt_tokens = 2'048;  // through the layers at once
 };
 
+// Rows of a cache that a request takes with one of its samples.
+int64_t cache_rows_needed(const ModelConfig& config, int64_t prompt_tokens, int64_t max_new_tokens);
+
+template <class Device, class T>
 class Generator {
  public:
+  using Adapter = std::shared_ptr<const Lora<Device, T>>;
+
   // What `weights` view outlives the generator. Throws std::bad_alloc.
-  Generator(Cpu& cpu, const ModelConfig& config, WeightViews<const float> weights, const GeneratorLimits& limits);
+  Generator(Device& device, const ModelConfig& config, WeightViews<const T> weights, const GeneratorLimits& limits);
 
-  // Rows of the cache that a request takes with one of its samples, which must not exceed the limit.
-  static int64_t rows_needed(const ModelConfig& config, int64_t prompt_tokens, int64_t max_new_tokens);
-
-  // Queues the request; its name from here on. Throws std::bad_alloc where its adapter needs larger buffers than there is memory for.
-  uint64_t add(GenerationRequest ask);
+  // Queues the request, of whose rows the cache has enough for one sample; its name from here on. No adapter: the base alone. Throws
+  // std::bad_alloc where the adapter needs larger buffers than there is memory for.
+  uint64_t add(GenerationRequest ask, Adapter adapter = nullptr);
   void cancel(uint64_t request);  // one that is over already is no fault
   bool idle() const { return requests_.empty(); }
 
@@ -71,6 +74,7 @@ class Generator {
   struct Request {
     uint64_t name = 0;
     GenerationRequest ask;
+    Adapter adapter;
     int64_t own_rows = 0;       // of each sample
     int32_t first_position = 0; // as a row of the rope table: longrope turns a long prompt by other angles
     int64_t prompt_row = -1;    // first of the prompt's, -1: not admitted yet
@@ -87,9 +91,10 @@ class Generator {
     int64_t index;   // in prompt and sample together
   };
   // Samples [first, last) of a request draw their next token from a row's logits.
-  struct Draw {
+  struct Next {
     Request* request;
-    int64_t first, last, row;
+    int64_t first, last;
+    int32_t row;
   };
 
   void make_decoder(int64_t lora_ranks);
@@ -98,27 +103,29 @@ class Generator {
   void encode_long_prompts();
   std::vector<Row> rows_of_step();
   void pass(std::span<const Row> rows);
-  void draw(std::span<const Draw> draws);
+  void draw(std::span<const Next> nexts);
+  std::vector<int32_t> drawn(std::span<const Next> nexts);
   void take(Request& request, int64_t sample, int32_t token);
   void end(Request& request, Sample& sample);
   void remove_ended();
   void release(Request& request);
 
-  Cpu& cpu_;
+  Device& device_;
   const ModelConfig& config_;
-  WeightViews<const float> weights_;
+  WeightViews<const T> weights_;
   GeneratorLimits limits_;
   DecoderPlan plan_;
-  std::unique_ptr<Decoder<Cpu, float>> decoder_;
-  KvCache<float> cache_;
+  int64_t pass_rows_;  // at most, of single tokens
+  std::unique_ptr<Decoder<Device, T>> decoder_;
+  KvCache<Device, T> cache_;
   RowPool pool_;
   std::map<uint64_t, Request> requests_;  // in the order they came
   uint64_t next_name_ = 1;
   int64_t placed_ = 0;  // samples that have rows
   std::vector<SampledToken> sampled_;  // of the step under way
-  std::vector<Sampler> samplers_;      // one per worker
-  std::vector<std::vector<float>> copies_;
-  std::vector<float> hidden_, logits_;
+  typename Device::template Buffer<Draw> draws_;
+  typename Device::template Buffer<SeenToken> seen_;
+  typename Device::template Buffer<int32_t> tokens_;
 };
 
 }  // namespace concord

@@ -36,6 +36,8 @@ struct MemoryNeed {
 MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes);
 
 int64_t available_memory_bytes();  // of the CPU: free now, within the limits of this process (ulimit -v) and of its control group
+inline int64_t available_memory_bytes(const Cpu&) { return available_memory_bytes(); }
+inline int64_t available_memory_bytes(const Cuda& cuda) { return cuda.free_bytes(); }
 int64_t available_memory_bytes(const DeviceChoice& device);  // free now, where it computes
 int64_t peak_memory_bytes();       // resident, so far
 

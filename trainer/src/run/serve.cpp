@@ -8,11 +8,11 @@
 #include "error.h"
 #include "io/limits.h"
 #include "run/commands.h"
-#include "run/device.h"
 #include "run/generator.h"
 #include "run/line_channel.h"
 #include "run/loaded_model.h"
 #include "run/memory.h"
+#include "run/on_device.h"
 #include "run/serve_request.h"
 #include "run/signals.h"
 #include "run/stop_tokens.h"
@@ -20,7 +20,6 @@
 namespace concord {
 namespace {
 
-constexpr int64_t kCacheBytes = int64_t{1} << 30;
 constexpr int kPatience = 1'000;  // milliseconds that a reader may take nothing while the last lines are written
 
 struct InFlight {
@@ -30,9 +29,10 @@ struct InFlight {
   std::vector<Json::Array> samples;  // what each has said
 };
 
+template <class Device, class T>
 class Server {
  public:
-  explicit Server(const ServeArgs& args);
+  Server(LineChannel& channel, Device& device, const ServeArgs& args);
   int run();
 
  private:
@@ -51,48 +51,53 @@ class Server {
   void end_request(uint64_t name, const char* status);
   int end(const char* status, int exit_code);
 
-  LineChannel channel_;  // first: what it does with signals holds for the threads made after it
-  Cpu cpu_;
-  LoadedModel<Cpu, float> model_;
+  LineChannel& channel_;
+  Device& device_;
+  LoadedModel<Device, T> model_;
   std::vector<int64_t> stop_;
   GeneratorLimits limits_;
-  Generator generator_;
-  std::map<std::string, std::shared_ptr<const Lora<Cpu, float>>> adapters_;
+  Generator<Device, T> generator_;
+  std::map<std::string, std::shared_ptr<const Lora<Device, T>>> adapters_;
   std::map<uint64_t, InFlight> in_flight_;
 };
 
-Server::Server(const ServeArgs& args)
-    : channel_(0, 1, limits::request_bytes_max),
-      cpu_(thread_count()),
-      model_(load_model<Cpu, float>(cpu_, args.model, "", args.quantization)),
+template <class Device, class T>
+Server<Device, T>::Server(LineChannel& channel, Device& device, const ServeArgs& args)
+    : channel_(channel),
+      device_(device),
+      model_(load_model<Device, T>(device, args.model, "", args.quantization)),
       stop_(model_stop_tokens(args.model, model_.config)),
       limits_(limits(args)),
-      generator_(cpu_, model_.config, model_.base(), limits_) {}
+      generator_(device, model_.config, model_.base(), limits_) {}
 
-GeneratorLimits Server::limits(const ServeArgs& args) const {
-  const int64_t row_bytes = KvCache<float>::bytes_per_row(model_.config), available = available_memory_bytes();
+template <class Device, class T>
+GeneratorLimits Server<Device, T>::limits(const ServeArgs& args) const {
+  const int64_t row_bytes = KvCache<Device, T>::bytes_per_row(model_.config), available = available_memory_bytes(device_);
   GeneratorLimits limits;
   limits.samples = args.max_num_seqs;
-  limits.cache_rows = args.cache_tokens.value_or(std::max<int64_t>(1, std::min(kCacheBytes, available / 2) / row_bytes));
+  limits.cache_rows = args.cache_tokens.value_or(std::max<int64_t>(1, KvCache<Device, T>::rows_in(model_.config, std::min(Device::kCacheBytes, available / 2))));
   if (limits.cache_rows > available / row_bytes) {
     out_of_memory("--cache-tokens " + std::to_string(limits.cache_rows) + " needs " + std::to_string(limits.cache_rows * row_bytes >> 20) +
                   " MB and " + std::to_string(available >> 20) + " MB are free; " + std::to_string(available / row_bytes) + " would fit");
   }
   limits.positions = std::min(model_.config.max_position_embeddings, limits.cache_rows);
-  limits.prompt_tokens = std::min(limits.prompt_tokens, limits.positions);
+  limits.prompt_tokens = std::min(Device::kMicroBatchTokens, limits.positions);
   return limits;
 }
 
-void Server::say(std::string_view event, Json::Object fields) {
+template <class Device, class T>
+void Server<Device, T>::say(std::string_view event, Json::Object fields) {
   fields.insert(fields.begin(), {"event", event});
   channel_.write(to_text(Json(std::move(fields))));
 }
 
-void Server::say_error(Json id, const std::string& code, const std::string& message) {
+template <class Device, class T>
+void Server<Device, T>::say_error(Json id, const std::string& code, const std::string& message) {
   say("error", {{"id", std::move(id)}, {"code", code}, {"message", message}});
 }
 
-void Server::say_ready() {
+template <class Device, class T>
+void Server<Device, T>::say_ready() {
   const ModelConfig& c = model_.config;
   say("ready", {{"model_type", c.model_type},
                 {"parameters", weight_layout(model_.config).elements},
@@ -106,7 +111,8 @@ void Server::say_ready() {
                                         {"request_bytes", limits::request_bytes_max}}}});
 }
 
-int Server::run() {
+template <class Device, class T>
+int Server<Device, T>::run() {
   say_ready();
   for (;;) {
     const bool works = !generator_.idle() && !channel_.congested();
@@ -123,7 +129,8 @@ int Server::run() {
   }
 }
 
-void Server::handle(const LineChannel::Line& line) {
+template <class Device, class T>
+void Server<Device, T>::handle(const LineChannel::Line& line) {
   if (line.too_long) {
     return say_error(Json(), "bad_input", "request: has more than " + std::to_string(limits::request_bytes_max) + " bytes");
   }
@@ -139,32 +146,36 @@ void Server::handle(const LineChannel::Line& line) {
   }
 }
 
-void Server::handle(ServeRequest request) {
+template <class Device, class T>
+void Server<Device, T>::handle(ServeRequest request) {
   std::visit([&](auto& op) { handle(request.id, op); }, request.op);
 }
 
-void Server::handle(const std::string& id, GenerateOp& op) {
+template <class Device, class T>
+void Server<Device, T>::handle(const std::string& id, GenerateOp& op) {
   if (in_flight_.size() == limits::requests_max)
     throw Failure(exit_bad_input, "busy", "request: " + std::to_string(limits::requests_max) + " are in flight, which is the limit; send it again when one is done");
   for (const auto& [name, other] : in_flight_)
     if (other.id == id) bad_input("request: id " + in_quotes(id) + " is in flight already");
+  std::shared_ptr<const Lora<Device, T>> adapter;
   if (!op.adapter.empty()) {
     const auto found = adapters_.find(op.adapter);
     if (found == adapters_.end()) bad_input("request: adapter " + in_quotes(op.adapter) + " is not loaded; load it first");
-    op.ask.adapter = found->second;
+    adapter = found->second;
   }
   const auto prompt_tokens = static_cast<int64_t>(op.ask.prompt.size());
-  const int64_t rows = Generator::rows_needed(model_.config, prompt_tokens, op.ask.max_new_tokens);
+  const int64_t rows = cache_rows_needed(model_.config, prompt_tokens, op.ask.max_new_tokens);
   if (rows > limits_.cache_rows) {
     out_of_memory("request: prompt and max_new_tokens need a cache of " + std::to_string(rows) + " tokens, and this server has " +
                   std::to_string(limits_.cache_rows) + " (--cache-tokens); lower max_new_tokens");
   }
   InFlight request{id, op.stream, prompt_tokens, 0, op.ask.num_return_sequences, {}};
   request.samples.resize(op.ask.num_return_sequences);
-  in_flight_.emplace(generator_.add(std::move(op.ask)), std::move(request));
+  in_flight_.emplace(generator_.add(std::move(op.ask), std::move(adapter)), std::move(request));
 }
 
-void Server::handle(const std::string& id, CancelOp&) {
+template <class Device, class T>
+void Server<Device, T>::handle(const std::string& id, CancelOp&) {
   for (const auto& [name, request] : in_flight_) {
     if (request.id != id) continue;
     generator_.cancel(name);
@@ -173,25 +184,29 @@ void Server::handle(const std::string& id, CancelOp&) {
   throw Failure(exit_bad_input, "not_in_flight", "request: " + in_quotes(id) + " is not in flight");
 }
 
-void Server::handle(const std::string& id, LoadOp& op) {
+template <class Device, class T>
+void Server<Device, T>::handle(const std::string& id, LoadOp& op) {
   if (!adapters_.contains(op.adapter) && adapters_.size() == limits::adapters_max)
     bad_input("request: " + std::to_string(limits::adapters_max) + " adapters are loaded, which is the limit; unload one first");
-  auto adapter = load_adapter(cpu_, op.path, model_);
+  auto adapter = load_adapter(device_, op.path, model_);
   const auto parameters = static_cast<int64_t>(adapter->values.size());
   adapters_[op.adapter] = std::move(adapter);
   say("loaded", {{"id", id}, {"adapter", op.adapter}, {"parameters", parameters}});
 }
 
-void Server::handle(const std::string& id, UnloadOp& op) {
+template <class Device, class T>
+void Server<Device, T>::handle(const std::string& id, UnloadOp& op) {
   if (adapters_.erase(op.adapter) == 0) bad_input("request: adapter " + in_quotes(op.adapter) + " is not loaded");
   say("unloaded", {{"id", id}, {"adapter", op.adapter}});
 }
 
-void Server::step() {
+template <class Device, class T>
+void Server<Device, T>::step() {
   for (const SampledToken& sampled : generator_.step()) take(sampled);
 }
 
-void Server::take(const SampledToken& sampled) {
+template <class Device, class T>
+void Server<Device, T>::take(const SampledToken& sampled) {
   const auto found = in_flight_.find(sampled.request);
   if (found == in_flight_.end()) return;
   InFlight& request = found->second;
@@ -211,7 +226,8 @@ void Server::take(const SampledToken& sampled) {
   if (--request.samples_left == 0) end_request(sampled.request, "done");
 }
 
-void Server::end_request(uint64_t name, const char* status) {
+template <class Device, class T>
+void Server<Device, T>::end_request(uint64_t name, const char* status) {
   const InFlight& request = in_flight_.at(name);
   say("done", {{"id", request.id},
                {"status", status},
@@ -220,7 +236,8 @@ void Server::end_request(uint64_t name, const char* status) {
   in_flight_.erase(name);
 }
 
-int Server::end(const char* status, int exit_code) {
+template <class Device, class T>
+int Server<Device, T>::end(const char* status, int exit_code) {
   while (!in_flight_.empty()) end_request(in_flight_.begin()->first, "cancelled");
   say("end", {{"status", status}});
   channel_.drain(kPatience);
@@ -230,8 +247,8 @@ int Server::end(const char* status, int exit_code) {
 }  // namespace
 
 int run_serve(const ServeArgs& args) {
-  Server server(args);
-  return server.run();
+  LineChannel channel(0, 1, limits::request_bytes_max);  // first: what it does with signals holds for the threads made after it
+  return on_device(args.device, [&]<class Device, class T>(Device& device, T) { return Server<Device, T>(channel, device, args).run(); });
 }
 
 }  // namespace concord

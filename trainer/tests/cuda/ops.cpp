@@ -92,6 +92,20 @@ TEST("rope there and back, of whole heads and of their first elements") {
   });
 }
 
+TEST("put_rows") {
+  for_types([]<class T>() {
+    for (const int64_t cols : kCols) {
+      Twin<T> x(kRows, cols), y(2 * kRows, cols);
+      std::vector<int32_t> rows;
+      for (int64_t r = 0; r < kRows; r++) rows.push_back(static_cast<int32_t>((2 * r + 5) % (2 * kRows)));
+      const auto on_gpu = placed(rows);
+      ops::put_rows<double>(cpu(), x.exact(), rows.data(), y.exact());
+      ops::put_rows<T>(cuda(), x.gpu(), on_gpu.data(), y.gpu());
+      y.check("put_rows", 0);
+    }
+  });
+}
+
 TEST("gated activations and their gradients, caps") {
   for_types([]<class T>() {
     for (const int64_t cols : kCols)

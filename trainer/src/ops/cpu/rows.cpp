@@ -86,6 +86,13 @@ void copy(Cpu& cpu, Mat<const T> x, Mat<T> y) {
 }
 
 template <class T>
+void put_rows(Cpu& cpu, Mat<const T> x, const int32_t* rows, Mat<T> y) {
+  cpu.for_ranges(x.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) std::copy_n(x.row(r), x.cols, y.row(rows[r]));
+  });
+}
+
+template <class T>
 void add(Cpu& cpu, Mat<const T> x, Mat<T> y) {
   cpu.for_ranges(x.rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) axpy(T(1), x.row(r), y.row(r), x.cols);
@@ -102,6 +109,7 @@ void add(Cpu& cpu, Mat<const T> x, Mat<T> y) {
   template void scale_rows<T>(Cpu&, const T*, Mat<T>);                           \
   template void fill<T>(Cpu&, T, Mat<T>);                                        \
   template void copy<T>(Cpu&, Mat<const T>, Mat<T>);                             \
+  template void put_rows<T>(Cpu&, Mat<const T>, const int32_t*, Mat<T>);         \
   template void add<T>(Cpu&, Mat<const T>, Mat<T>);
 CONCORD_INSTANTIATE(float)
 CONCORD_INSTANTIATE(double)

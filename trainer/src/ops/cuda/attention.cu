@@ -20,7 +20,7 @@ struct Share {
   __device__ static Share of(const T* row, int64_t dim) {
     Share s;
     for (int e = 0; e < kPerLane; e++) {
-      const int64_t i = threadIdx.x % kWarp + e * kWarp;
+      const int64_t i = lane_of() + e * kWarp;
       s.v[e] = i < dim ? static_cast<float>(row[i]) : 0;
     }
     return s;
@@ -28,7 +28,7 @@ struct Share {
   template <class T>
   __device__ void store(T* row, int64_t dim) const {
     for (int e = 0; e < kPerLane; e++) {
-      const int64_t i = threadIdx.x % kWarp + e * kWarp;
+      const int64_t i = lane_of() + e * kWarp;
       if (i < dim) row[i] = static_cast<T>(v[e]);
     }
   }
@@ -49,6 +49,28 @@ __device__ void for_rows(int64_t rows, F&& f) {
   for (int64_t row = threadIdx.x / kWarp; row < rows; row += kWarpsPerBlock) f(row);
 }
 
+// Softmax of one query over a range of keys, numbered; row_of(key) is where a key's head lies, v_after what its value lies behind it.
+struct Attended {
+  Share result{};
+  float lse;
+
+  template <class F>
+  __device__ Attended(const Share& q, int64_t first, int64_t last, int64_t dim, int64_t v_after, const Scores& scores, F&& row_of) {
+    Share sum{};
+    float top = -INFINITY, total = 0;
+    for (int64_t key = first; key < last; key++) {
+      const auto* k = row_of(key);
+      const float s = scores.score(q.dot(Share::of(k, dim))), larger = fmaxf(top, s);
+      const float keep = expf(top - larger), p = expf(s - larger);
+      sum.add(keep, p, Share::of(k + v_after, dim));
+      total = keep * total + p;
+      top = larger;
+    }
+    result.add(0, 1 / total, sum);
+    lse = top + logf(total);
+  }
+};
+
 // Grid: tiles, heads.
 template <class T>
 __global__ void forward_kernel(Mat<const T> qkv, AttentionShape shape, Scores scores, const AttentionTile* tiles, Mat<T> out, Mat<float> lse) {
@@ -57,22 +79,23 @@ __global__ void forward_kernel(Mat<const T> qkv, AttentionShape shape, Scores sc
   const HeadColumns at(shape, head);
   for_rows(tile.rows(), [&](int64_t row) {
     const int64_t t = tile.begin + row;
-    const Share q = Share::of(qkv.row(t) + at.q, dim);
-    Share sum{};
-    float top = -INFINITY, total = 0;
-    for (int64_t key = tile.first(row, scores.window); key < tile.visible(row); key++) {
-      const T* keys = qkv.row(tile.key_row(key));
-      const float s = scores.score(q.dot(Share::of(keys + at.k, dim))), larger = fmaxf(top, s);
-      const float keep = expf(top - larger), p = expf(s - larger);
-      sum.add(keep, p, Share::of(keys + at.v, dim));
-      total = keep * total + p;
-      top = larger;
-    }
-    Share result{};
-    result.add(0, 1 / total, sum);
-    result.store(out.row(t) + at.q, dim);
-    if (threadIdx.x % kWarp == 0) lse.row(t)[head] = top + logf(total);
+    const Attended found(Share::of(qkv.row(t) + at.q, dim), tile.first(row, scores.window), tile.visible(row), dim, shape.kv_cols(), scores,
+                         [&](int64_t key) { return qkv.row(tile.key_row(key)) + at.k; });
+    found.result.store(out.row(t) + at.q, dim);
+    if (lane_of() == 0) lse.row(t)[head] = found.lse;
   });
+}
+
+// Grid: query rows, eight at a time; heads.
+template <class T>
+__global__ void cached_kernel(Mat<const T> qkv, AttentionShape shape, Scores scores, Mat<const T> cache, const CachedSegment* segments, Mat<T> out) {
+  const int64_t t = static_cast<int64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / kWarp, dim = shape.head_dim;
+  if (t >= qkv.rows) return;
+  const CachedSegment segment = segments[t];
+  const HeadColumns at(shape, blockIdx.y);
+  const Attended found(Share::of(qkv.row(t) + at.q, dim), segment.first(scores.window), segment.keys(), dim, shape.kv_cols(), scores,
+                       [&](int64_t key) { return cache.row(segment.key_row(key)) + at.k - shape.q_cols(); });
+  found.result.store(out.row(t) + at.q, dim);
 }
 
 // Gradients of queries, and delta[t, h] = the sum of dO O, which the keys' kernel reads. Grid: tiles, heads.
@@ -94,7 +117,7 @@ __global__ void query_gradient_kernel(Mat<const T> qkv, AttentionShape shape, Sc
       dq.add(1, expf(s - log_total) * (dp - d) * scores.derivative(s), k);
     }
     dq.store(dqkv.row(t) + at.q, dim);
-    if (threadIdx.x % kWarp == 0) delta.row(t)[head] = d;
+    if (lane_of() == 0) delta.row(t)[head] = d;
   });
 }
 
@@ -156,10 +179,21 @@ void attention_backward(Cuda& cuda, Mat<const T> qkv, AttentionShape shape, Atte
          Scores(rule), view.key_tiles.data(), view.readers.data(), lse, dout, dqkv, Mat<const float>(scratch));
 }
 
+template <class T>
+void cached_attention(Cuda& cuda, Mat<const T> qkv, AttentionShape shape, AttentionRule rule, Mat<const T> cache, const CachedView& view, Mat<T> out,
+                      Mat<Stat<T>> scratch) {
+  if constexpr (std::is_same_v<T, Bf16>)
+    if (cached_attention_mma(cuda, qkv, shape, rule, cache, view, out, scratch)) return;
+  check_head(shape);
+  const dim3 grid(blocks_for(qkv.rows, kWarpsPerBlock), static_cast<unsigned>(shape.heads));
+  launch(cuda, "cached_attention", grid, dim3(kThreads), 0, cached_kernel<T>, qkv, shape, Scores(rule), cache, view.segments.data(), out);
+}
+
 #define CONCORD_INSTANTIATE(T)                                                                                                            \
   template void attention<T>(Cuda&, Mat<const T>, AttentionShape, AttentionRule, const AttentionView&, Mat<T>, Mat<float>, Mat<float>);   \
   template void attention_backward<T>(Cuda&, Mat<const T>, AttentionShape, AttentionRule, const AttentionView&, Mat<const T>,             \
-                                      Mat<const float>, Mat<const T>, Mat<T>, Mat<float>);
+                                      Mat<const float>, Mat<const T>, Mat<T>, Mat<float>);                                     \
+  template void cached_attention<T>(Cuda&, Mat<const T>, AttentionShape, AttentionRule, Mat<const T>, const CachedView&, Mat<T>, Mat<float>);
 CONCORD_INSTANTIATE(Bf16)
 CONCORD_INSTANTIATE(float)
 #undef CONCORD_INSTANTIATE

@@ -41,5 +41,8 @@ struct Scores {
 bool attention_mma(Cuda&, Mat<const Bf16> qkv, AttentionShape, AttentionRule, const AttentionView&, Mat<Bf16> out, Mat<float> lse);
 bool attention_backward_mma(Cuda&, Mat<const Bf16> qkv, AttentionShape, AttentionRule, const AttentionView&, Mat<const Bf16> out,
                             Mat<const float> lse, Mat<const Bf16> dout, Mat<Bf16> dqkv, Mat<float> delta);
+// Over a cache; `scratch` holds what the parts find.
+bool cached_attention_mma(Cuda&, Mat<const Bf16> qkv, AttentionShape, AttentionRule, Mat<const Bf16> cache, const CachedView&, Mat<Bf16> out,
+                          Mat<float> scratch);
 
 }  // namespace concord::ops

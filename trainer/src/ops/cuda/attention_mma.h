@@ -35,18 +35,16 @@ struct SharedTile {
   }
 };
 
-__device__ inline int lane_of() { return static_cast<int>(threadIdx.x % kWarp); }
-
-// Starts to fill a stage of the key and value tiles with keys [block kBlock, (block + 1) kBlock) of a tile, and zeros behind its last.
-template <int kThreads, int kBlock, int kStages, int D>
-__device__ void start_key_block(int block, const AttentionTile& tile, Mat<const Bf16> qkv, const HeadColumns& at, SharedTile<D> k_tiles,
-                                SharedTile<D> v_tiles) {
+// Starts to fill a stage of the key and value tiles with keys [block kBlock, (block + 1) kBlock) of a tile, and zeros behind its last. `at` has
+// the columns k and v of `rows`.
+template <int kThreads, int kBlock, int kStages, int D, class Tile, class Columns>
+__device__ void start_key_block(int block, const Tile& tile, Mat<const Bf16> rows, const Columns& at, SharedTile<D> k_tiles, SharedTile<D> v_tiles) {
   const int keys = static_cast<int>(tile.keys()), stage = block % kStages * kBlock;
   const auto source = [&](int64_t col) {
-    return [&, col](int row) { return block * kBlock + row < keys ? qkv.row(tile.key_row(block * kBlock + row)) + col : nullptr; };
+    return [&, col](int row) { return block * kBlock + row < keys ? rows.row(tile.key_row(block * kBlock + row)) + col : nullptr; };
   };
-  k_tiles.rows_from(stage).template start_fill<kThreads>(kBlock, qkv.data, source(at.k));
-  v_tiles.rows_from(stage).template start_fill<kThreads>(kBlock, qkv.data, source(at.v));
+  k_tiles.rows_from(stage).template start_fill<kThreads>(kBlock, rows.data, source(at.k));
+  v_tiles.rows_from(stage).template start_fill<kThreads>(kBlock, rows.data, source(at.v));
 }
 
 // acc[16, N] += a[16, D] b[N, D]^T
@@ -112,6 +110,70 @@ __device__ inline float row_sum(float x) {
 __device__ inline float row_max(float x) {
   x = fmaxf(x, __shfl_xor_sync(kAllLanes, x, 1));
   return fmaxf(x, __shfl_xor_sync(kAllLanes, x, 2));
+}
+
+// Keys at a time: what leaves shared memory for a second block where the head is small enough, and fits 99 KB anyhow. Two such blocks of keys
+// and of values are there, one in use and one on its way.
+template <int D>
+inline constexpr int kForwardKeys = D == 256 ? 32 : 64;
+inline constexpr int kForwardStages = 2;
+template <int D>
+inline constexpr int kForwardSharedBytes = SharedTile<D>::bytes(kAttentionTileRows + 2 * kForwardStages * kForwardKeys<D>);
+
+// Softmax over the keys seen so far of the thread's two rows: of the warp's rows the sum of 2^(p - top) v, and the thread's share of the sum
+// of 2^(p - top). Scores p in units of ln 2.
+template <int D>
+struct Attended {
+  float sum[D / 8][4] = {}, top[2] = {-INFINITY, -INFINITY}, total[2] = {};
+};
+
+// Streams keys [0, keys) past the warp's queries, never storing a score, after FlashAttention-2 (Dao 2023, algorithm 1). start_block(i) starts
+// to fill stage i of both tiles with the i-th kBlock keys; sees(half, key) says whether the thread's row sees a key.
+template <int D, int kBlock, int kStages, class Start, class Sees>
+__device__ void attend_to_keys(Attended<D>& a, int keys, SharedTile<D> queries, SharedTile<D> k_tiles, SharedTile<D> v_tiles, const Scores& scores,
+                               Start&& start_block, Sees&& sees) {
+  start_block(0);
+  ptx::commit_copies();
+  for (int block = 0; block * kBlock < keys; block++) {
+    if ((block + 1) * kBlock < keys) start_block(block + 1);
+    ptx::commit_copies();
+    ptx::wait_for_copies<1>();
+    __syncthreads();
+    float p[kBlock / 8][4] = {};
+    const int stage = block % kStages * kBlock;
+    add_product_nt<kBlock, D>(p, queries, k_tiles.rows_from(stage));
+    float larger[2] = {a.top[0], a.top[1]};
+#pragma unroll
+    for (int j = 0; j < kBlock / 8; j++)
+#pragma unroll
+      for (int e = 0; e < 4; e++) {
+        p[j][e] = sees(e / 2, block * kBlock + col_of(j, e)) ? scores.score(p[j][e]) * kLog2e : -INFINITY;
+        larger[e / 2] = fmaxf(larger[e / 2], p[j][e]);
+      }
+    float shift[2];
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      larger[half] = row_max(larger[half]);
+      shift[half] = larger[half] == -INFINITY ? 0 : larger[half];  // a row that has seen no key yet
+      const float keep = ptx::exp2(a.top[half] - shift[half]);
+      a.top[half] = larger[half];
+      a.total[half] *= keep;
+#pragma unroll
+      for (int j = 0; j < D / 8; j++) {
+        a.sum[j][2 * half] *= keep;
+        a.sum[j][2 * half + 1] *= keep;
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < kBlock / 8; j++)
+#pragma unroll
+      for (int e = 0; e < 4; e++) {
+        p[j][e] = ptx::exp2(p[j][e] - shift[e / 2]);
+        a.total[e / 2] += p[j][e];
+      }
+    add_product_nn<D, kBlock>(a.sum, p, v_tiles.rows_from(stage), 0);
+    __syncthreads();  // the next round fills this stage
+  }
 }
 
 // f(std::integral_constant) for the head sizes that have kernels; false for others, and for rows that copies of 16 bytes cannot read.

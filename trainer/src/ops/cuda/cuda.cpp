@@ -87,6 +87,8 @@ Cuda::~Cuda() {
   cudaStreamDestroy(s.stream);
 }
 
+int64_t Cuda::free_bytes() const { return describe(state_->index).free_bytes; }
+
 void Cuda::Free::operator()(std::byte* p) const { cudaFree(p); }
 
 Cuda::Memory Cuda::allocate(int64_t bytes) {

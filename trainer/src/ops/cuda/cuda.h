@@ -31,10 +31,12 @@ class Cuda {
   Cuda& operator=(const Cuda&) = delete;
 
   int threads() const { return 1; }
+  int64_t free_bytes() const;
 
   static constexpr bool has_host_memory = false;
   static constexpr int64_t kLogits = 1 << 27;  // at a time; 1,024 rows of the largest usual vocabularies
   static constexpr int64_t kMicroBatchTokens = 8192;
+  static constexpr int64_t kSamplesInFlight = 512, kCacheBytes = INT64_MAX;
   static constexpr int64_t kAlign = 256;
   struct Free {
     void operator()(std::byte* p) const;

@@ -9,7 +9,7 @@ constexpr int kRowsPerBlock = 8;  // a warp each
 template <class T>
 __device__ float warp_dot(const T* x, const T* y, int64_t n) {
   float sum = 0;
-  for (int64_t i = threadIdx.x % kWarp; i < n; i += kWarp) sum += static_cast<float>(x[i]) * static_cast<float>(y[i]);
+  for (int64_t i = lane_of(); i < n; i += kWarp) sum += static_cast<float>(x[i]) * static_cast<float>(y[i]);
   return warp_sum(sum);
 }
 
@@ -19,7 +19,7 @@ __global__ void row_norms_kernel(Mat<const T> w, Mat<const T> wa, Mat<const T> a
   if (i >= w.rows) return;
   float square = warp_dot(w.row(i), w.row(i), w.cols) + 2 * s * warp_dot(b.row(i), wa.row(i), aa.rows);
   for (int64_t k = 0; k < aa.rows; k++) square += s * s * static_cast<float>(b.row(i)[k]) * warp_dot(b.row(i), aa.row(k), aa.rows);
-  if (threadIdx.x % kWarp == 0) norms[i] = sqrtf(fmaxf(square, 0));
+  if (lane_of() == 0) norms[i] = sqrtf(fmaxf(square, 0));
 }
 
 struct Quotient {

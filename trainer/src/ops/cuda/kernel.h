@@ -12,6 +12,9 @@ namespace concord::ops {
 
 inline constexpr unsigned kWarp = 32, kAllLanes = 0xffffffffu;
 
+// The thread's place in its warp, where a block has one dimension.
+__device__ inline int lane_of() { return static_cast<int>(threadIdx.x % kWarp); }
+
 // N neighbouring elements as floats.
 template <int N>
 struct Lanes {
@@ -76,7 +79,7 @@ __device__ inline float warp_max(float x) {
 // warp, which may be used again after the block's next barrier.
 template <class F>
 __device__ float block_reduce(float x, float* warps, F&& in_warp) {
-  const unsigned n = blockDim.x / kWarp, lane = threadIdx.x % kWarp;
+  const int n = static_cast<int>(blockDim.x / kWarp), lane = lane_of();
   x = in_warp(x);
   if (lane == 0) warps[threadIdx.x / kWarp] = x;
   __syncthreads();

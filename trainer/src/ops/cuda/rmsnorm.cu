@@ -84,13 +84,13 @@ __global__ void head_norms_kernel(Mat<T> qkv, AttentionShape shape, RmsNorm<T> q
   T* x = qkv.row(at.t) + at.head * shape.head_dim;
   T* kept = raw.row(at.t) + at.head * shape.head_dim;
   float square = 0;
-  for (int64_t i = threadIdx.x % kWarp; i < shape.head_dim; i += kWarp) {
+  for (int64_t i = lane_of(); i < shape.head_dim; i += kWarp) {
     kept[i] = x[i];
     square += static_cast<float>(x[i]) * static_cast<float>(x[i]);
   }
   const float r = 1.0f / sqrtf(warp_sum(square) / static_cast<float>(shape.head_dim) + norm.eps);
-  for (int64_t i = threadIdx.x % kWarp; i < shape.head_dim; i += kWarp) x[i] = static_cast<T>(static_cast<float>(x[i]) * r * gain(norm, i));
-  if (threadIdx.x % kWarp == 0) rstd.row(at.t)[at.head] = r;
+  for (int64_t i = lane_of(); i < shape.head_dim; i += kWarp) x[i] = static_cast<T>(static_cast<float>(x[i]) * r * gain(norm, i));
+  if (lane_of() == 0) rstd.row(at.t)[at.head] = r;
 }
 
 template <class T>
@@ -102,9 +102,9 @@ __global__ void head_norms_backward_kernel(Mat<const T> raw, AttentionShape shap
   const T* x = raw.row(at.t) + at.head * shape.head_dim;
   T* d = dqkv.row(at.t) + at.head * shape.head_dim;
   float sum = 0;
-  for (int64_t i = threadIdx.x % kWarp; i < shape.head_dim; i += kWarp) sum += gain(norm, i) * static_cast<float>(d[i]) * static_cast<float>(x[i]);
+  for (int64_t i = lane_of(); i < shape.head_dim; i += kWarp) sum += gain(norm, i) * static_cast<float>(d[i]) * static_cast<float>(x[i]);
   const float r = rstd.row(at.t)[at.head], along = warp_sum(sum) * r * r * r / static_cast<float>(shape.head_dim);
-  for (int64_t i = threadIdx.x % kWarp; i < shape.head_dim; i += kWarp)
+  for (int64_t i = lane_of(); i < shape.head_dim; i += kWarp)
     d[i] = static_cast<T>(r * gain(norm, i) * static_cast<float>(d[i]) - along * static_cast<float>(x[i]));
 }
 

@@ -31,6 +31,18 @@ struct Take {
   }
 };
 
+// y[rows[t]] = x[t]
+template <class T>
+struct Put {
+  Mat<const T> x;
+  const int32_t* rows;
+  Mat<T> y;
+  template <int N>
+  __device__ void apply(int64_t t, int64_t i) const {
+    store<N>(y.row(rows[t]) + i, load<N>(x.row(t) + i));
+  }
+};
+
 template <class T>
 struct ScaleRows {
   const float* coef;
@@ -129,6 +141,11 @@ void gather_rows(Cuda& cuda, Mat<const T> x, const int32_t* rows, Mat<T> y) {
 }
 
 template <class T>
+void put_rows(Cuda& cuda, Mat<const T> x, const int32_t* rows, Mat<T> y) {
+  elementwise(cuda, "put_rows", are_wide(x.cols, x, y), x.rows, x.cols, Put<T>{x, rows, y});
+}
+
+template <class T>
 void scatter_add_rows(Cuda& cuda, Mat<const T> y, const int32_t* rows, Mat<T> x) {
   scatter_add(cuda, y, rows, 1, x);
 }
@@ -159,6 +176,7 @@ void add(Cuda& cuda, Mat<const T> x, Mat<T> y) {
   template void embedding<T>(Cuda&, Mat<const T>, const int32_t*, float, Mat<T>);            \
   template void embedding_backward<T>(Cuda&, Mat<const T>, const int32_t*, float, Mat<float>); \
   template void gather_rows<T>(Cuda&, Mat<const T>, const int32_t*, Mat<T>);                 \
+  template void put_rows<T>(Cuda&, Mat<const T>, const int32_t*, Mat<T>);                    \
   template void scatter_add_rows<T>(Cuda&, Mat<const T>, const int32_t*, Mat<T>);            \
   template void scale_rows<T>(Cuda&, const float*, Mat<T>);                                  \
   template void fill<T>(Cuda&, float, Mat<T>);                                               \
