@@ -1,9 +1,6 @@
 // The golden cases: an independent float64 implementation's numbers, one sequence at a time.
 // Tolerances of the trainer's contract: 1e-4 relative on log-probabilities and losses, 1e-3 on gradients.
-#include <algorithm>
-#include <filesystem>
-#include <set>
-
+#include "golden_cases.h"
 #include "io/groups.h"
 #include "run/commands.h"
 #include "pass.h"
@@ -13,41 +10,7 @@ using namespace concord;
 
 namespace {
 
-struct Case {
-  std::string dir, model, adapter, groups;
-  SafetensorsFile expected;
-  Json values;
-
-  double value(const std::string& key) const { return JsonAt{&values, dir, ""}[key].number(-1e9, 1e9); }
-  std::vector<float> tensor(const std::string& name) const {
-    const TensorView* view = expected.find(name);
-    if (!view) throw std::runtime_error("expected.safetensors has no " + name);
-    return to_f32(*view);
-  }
-};
-
-Case open_case(const std::string& name) {
-  const std::string dir = std::string(CONCORD_SHARED_DIR) + "/golden/" + name;
-  return {dir, dir + "/model", dir + "/adapter", dir + "/groups.safetensors", read_safetensors(dir + "/expected.safetensors"),
-          parse_json(read_file(dir + "/expected.json").text(), "expected.json")};
-}
-
-// f(case) for every family that has one; a failure names it.
-template <class F>
-void for_each_case(F&& f) {
-  const std::string dir = std::string(CONCORD_SHARED_DIR) + "/golden";
-  if (!path_exists(dir)) SKIP("needs " + dir);
-  std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(dir)) names.insert(entry.path().filename().string());
-  CHECK(names.size() >= 3);
-  for (const std::string& name : names) {
-    try {
-      f(open_case(name));
-    } catch (const std::exception& e) {
-      throw std::runtime_error(name + ": " + e.what());
-    }
-  }
-}
+using golden::Case;
 
 std::vector<float> scores(const std::string& model, const std::string& adapter, const std::string& groups, const char* tensor) {
   TempDir dir;
@@ -68,14 +31,14 @@ Json dpo(const Case& c, double beta = 0.1) {
 }  // namespace
 
 TEST("score: log-probabilities of base and adapter") {
-  for_each_case([&](const Case& c) {
+  golden::for_each_shared([&](const Case& c) {
     check_close("logps.base", scores(c.model, "", c.groups, "token_logps"), c.tensor("logps.base"), 1e-5);
     check_close("logps.adapter", scores(c.model, c.adapter, c.groups, "token_logps"), c.tensor("logps.adapter"), 1e-5);
   });
 }
 
 TEST("score: sums are those of the tokens of each completion") {
-  for_each_case([&](const Case& c) {
+  golden::for_each_shared([&](const Case& c) {
     const std::vector<float> tokens = c.tensor("logps.base"), sums = scores(c.model, "", c.groups, "logps");
     const Groups groups = read_groups(c.groups);
     size_t next = 0, completion = 0;
@@ -92,7 +55,7 @@ TEST("score: sums are those of the tokens of each completion") {
 }
 
 TEST("DPO: loss, TRL's metrics and every gradient") {
-  for_each_case([&](const Case& c) {
+  golden::for_each_shared([&](const Case& c) {
     Pass pass(dpo(c));
     CHECK_NEAR(pass.stats.loss, c.value("dpo.sigmoid.beta0.1.ls0.0.loss"), 1e-4 * pass.stats.loss);
     CHECK_NEAR(pass.grad_norm(), c.value("dpo.sigmoid.beta0.1.ls0.0.grad_norm"), 1e-3 * pass.grad_norm());
@@ -120,7 +83,7 @@ TEST("DPO with label smoothing (cDPO), robust, hinge and ipo: loss and gradient 
                          {"robust", 0.1, 0.2, "robust.beta0.1.ls0.2"},
                          {"hinge", 0.2, 0, "hinge.beta0.2.ls0.0"},
                          {"ipo", 0.1, 0, "ipo.beta0.1.ls0.0"}};
-  for_each_case([&](const Case& c) {
+  golden::for_each_shared([&](const Case& c) {
     for (const Loss& loss : losses) {
       Json job = dpo(c, loss.beta);
       job.set("loss_type", loss.loss_type);
@@ -134,7 +97,7 @@ TEST("DPO with label smoothing (cDPO), robust, hinge and ipo: loss and gradient 
 }
 
 TEST("SFT: loss and gradient norm") {
-  for_each_case([&](const Case& c) {
+  golden::for_each_shared([&](const Case& c) {
     Pass pass(job(c, "sft"));
     CHECK_NEAR(pass.stats.loss, c.value("sft.loss"), 1e-4 * pass.stats.loss);
     CHECK_NEAR(pass.grad_norm(), c.value("sft.grad_norm"), 1e-3 * pass.grad_norm());
@@ -142,7 +105,7 @@ TEST("SFT: loss and gradient norm") {
 }
 
 TEST("micro-batches, recomputation and threads change no gradient") {
-  for_each_case([&](const Case& c) {
+  golden::for_each_shared([&](const Case& c) {
     Pass whole(dpo(c));
     Json small = dpo(c), recomputed = dpo(c);
     small.set("micro_batch_tokens", 1);
@@ -155,7 +118,7 @@ TEST("micro-batches, recomputation and threads change no gradient") {
 }
 
 TEST("four AdamW steps of DPO and of SFT end at the expected adapter") {
-  for_each_case([&](const Case& c) {
+  golden::for_each_shared([&](const Case& c) {
     for (const std::string objective : {"dpo", "sft"}) {
       TempDir dir;
       std::filesystem::copy_file(c.groups, dir / "groups.safetensors");  // the reference is kept beside it
@@ -171,7 +134,8 @@ TEST("four AdamW steps of DPO and of SFT end at the expected adapter") {
         name = name.substr(0, name.size() - std::string(".weight").size());
         check_close(name, to_f32(tensor), c.tensor("trained." + objective + "." + name), 1e-3);
       }
-      const Json::Array losses = JsonAt{&c.values, "", ""}["train." + objective + ".losses"].array();
+      const Json values = c.values();
+      const Json::Array losses = JsonAt{&values, "", ""}["train." + objective + ".losses"].array();
       size_t step = 0;
       std::istringstream lines(ran.out);
       for (std::string line; std::getline(lines, line);) {
@@ -186,7 +150,7 @@ TEST("four AdamW steps of DPO and of SFT end at the expected adapter") {
 }
 
 TEST("generate: greedy, alone and as one of several samples") {
-  for_each_case([&](const Case& c) {
+  golden::for_each_shared([&](const Case& c) {
     const TensorView* view = c.expected.find("greedy.adapter");
     CHECK(view != nullptr);
     const std::vector<int32_t> want = view->dtype == DType::I32 ? to_i32(*view) : [&] {

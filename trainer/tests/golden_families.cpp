@@ -1,9 +1,8 @@
 // Every model family against transformers and PEFT in float64 (tests/golden/make.py): log-probabilities, an adapter's
 // gradients, greedy ids; and merge, init and inspect of the same checkpoints.
 #include <algorithm>
-#include <filesystem>
-#include <set>
 
+#include "golden_cases.h"
 #include "pass.h"
 #include "run_binary.h"
 #include "tiny_model.h"
@@ -12,35 +11,7 @@ using namespace concord;
 
 namespace {
 
-struct Case {
-  std::string dir, model, adapter, groups;
-  SafetensorsFile expected;
-
-  explicit Case(const std::string& name)
-      : dir(std::string(CONCORD_GOLDEN_DIR) + "/" + name), model(dir + "/model"), adapter(dir + "/adapter"),
-        groups(std::string(CONCORD_GOLDEN_DIR) + "/groups.safetensors"), expected(read_safetensors(dir + "/expected.safetensors")) {}
-
-  std::vector<float> tensor(const std::string& name) const {
-    const TensorView* view = expected.find(name);
-    if (!view) throw std::runtime_error("expected.safetensors has no " + name);
-    return to_f32(*view);
-  }
-};
-
-template <class F>
-void for_each_case(F&& f) {
-  std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(CONCORD_GOLDEN_DIR))
-    if (entry.is_directory() && path_exists(entry.path() / "expected.safetensors")) names.insert(entry.path().filename().string());
-  CHECK_EQ(names.size(), size_t{14});
-  for (const std::string& name : names) {
-    try {
-      f(Case(name));
-    } catch (const std::exception& e) {
-      throw std::runtime_error(name + ": " + e.what());
-    }
-  }
-}
+using golden::Case;
 
 double distance(const std::vector<float>& a, const std::vector<float>& b) {
   double sum = 0;
@@ -51,7 +22,7 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
 }  // namespace
 
 TEST("score: log-probabilities of base and adapter, prompts shared") {
-  for_each_case([](const Case& c) {
+  golden::for_each_family([](const Case& c) {
     TempDir dir;
     check_close("logps.base", tiny::score(dir, c.model, c.groups).token_logps, c.tensor("logps.base"), 2e-5);
     check_close("logps.adapter", tiny::score(dir, c.model, c.groups, c.adapter).token_logps, c.tensor("logps.adapter"), 2e-5);
@@ -59,7 +30,7 @@ TEST("score: log-probabilities of base and adapter, prompts shared") {
 }
 
 TEST("SFT: the gradient of every A and B") {
-  for_each_case([](const Case& c) {
+  golden::for_each_family([](const Case& c) {
     for (const bool recompute : {false, true}) {
       Pass pass(Json::Object{{"model_name_or_path", c.model}, {"train_file", c.groups}, {"objective", "sft"}, {"adapter_name_or_path", c.adapter},
                              {"gradient_checkpointing", recompute}});
@@ -75,7 +46,7 @@ TEST("SFT: the gradient of every A and B") {
 }
 
 TEST("generate: greedy with a cache gives what no cache gives, alone and as one of several samples") {
-  for_each_case([](const Case& c) {
+  golden::for_each_family([](const Case& c) {
     const std::vector<int32_t> want = to_i32(*c.expected.find("greedy.adapter"));
     TempDir dir;
     GenerateArgs args;
@@ -112,7 +83,7 @@ TEST("generate: greedy with a cache gives what no cache gives, alone and as one 
 }
 
 TEST("merge: the adapter's log-probabilities, to the rounding of the base's dtype") {
-  for_each_case([](const Case& c) {
+  golden::for_each_family([](const Case& c) {
     TempDir dir;
     tiny::silently([&] { CHECK_EQ(run_merge(c.model, c.adapter, dir / "merged"), 0); });
     const std::vector<float> got = tiny::score(dir, dir / "merged", c.groups).token_logps, want = c.tensor("logps.adapter");
@@ -124,7 +95,7 @@ TEST("merge: the adapter's log-probabilities, to the rounding of the base's dtyp
 }
 
 TEST("init and inspect: a checkpoint of the same weights, which scores, and a job's memory") {
-  for_each_case([](const Case& c) {
+  golden::for_each_family([](const Case& c) {
     TempDir dir;
     tiny::silently([&] { run_init(c.model + "/config.json", 3, dir / "fresh"); });
     const CheckpointDir fresh = open_checkpoint(dir / "fresh"), base = open_checkpoint(c.model);

@@ -173,6 +173,7 @@ void StepRunner<Device, T>::dpo_loss(const Dataset& data, std::span<const int64_
 template class StepRunner<Cpu, float>;
 #ifdef CONCORD_CUDA
 template class StepRunner<Cuda, Bf16>;
+template class StepRunner<Cuda, float>;
 #endif
 
 }  // namespace concord

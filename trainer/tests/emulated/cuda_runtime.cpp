@@ -1,9 +1,15 @@
 #include "cuda_runtime.h"
 
 #include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
+#include <csignal>
+#include <map>
 #include <memory>
+#include <numeric>
+#include <random>
 #include <stdexcept>
 #include <vector>
 
@@ -17,6 +23,12 @@ namespace {
 constexpr size_t kStackBytes = 64 << 10;
 constexpr unsigned kWarp = 32;
 
+struct Copy {
+  void* to;
+  const void* from;
+  uint64_t group;
+};
+
 // Begins by its context, once; from then on it goes on where it left off, without the system calls of a context's change.
 struct Fiber {
   ucontext_t context;
@@ -26,6 +38,8 @@ struct Fiber {
   dim3 index;
   bool ended = false;
   uint64_t exchanges = 0;  // of its warp that it has been in
+  std::vector<Copy> copies;  // on their way, in order
+  uint64_t groups = 0;       // of copies, ended
 };
 struct Warp {
   uint64_t words[2][kWarp];  // of the exchange under way and of the one before
@@ -39,7 +53,23 @@ std::vector<Warp> warps;
 unsigned current = 0, running = 0, at_barrier = 0;
 uint64_t barriers = 0;
 const std::function<void()>* body = nullptr;
-bool progress = false;  // since the scheduler's last round
+bool progress = false;  // since the round of a warp's threads began
+
+// Visits 0 .. n-1, each time in another order, the same in every run of the program.
+class Order {
+ public:
+  explicit Order(uint64_t n) : n_(n), at_(drawn(n)), step_(n > 1 ? 1 + drawn(n - 1) : 1) {
+    while (std::gcd(step_, n_) != 1) step_--;
+  }
+  uint64_t next() { return at_ = (at_ + step_) % n_; }
+
+ private:
+  static uint64_t drawn(uint64_t below) {
+    static std::minstd_rand random;
+    return random() % below;
+  }
+  uint64_t n_, at_, step_;
+};
 
 void yield() {
   if (_setjmp(fibers[current]->place) == 0) _longjmp(scheduler, 1);
@@ -72,6 +102,23 @@ void go_on() {
   setcontext(&fiber.context);
 }
 
+// Until each of its threads waits for another warp or has ended, so that it is as far ahead of the others as barriers let it be. Whether it got
+// any further.
+bool run_warp(unsigned warp) {
+  const unsigned lanes = warps[warp].size;
+  for (bool any = false;; any = true) {
+    progress = false;
+    Order order(lanes);
+    for (unsigned i = 0; i < lanes; i++) {
+      current = warp * kWarp + static_cast<unsigned>(order.next());
+      if (fibers[current]->ended) continue;
+      thread = fibers[current]->index;
+      go_on();
+    }
+    if (!progress) return any;
+  }
+}
+
 void run_block(unsigned threads) {
   while (fibers.size() < threads) fibers.push_back(std::make_unique<Fiber>());
   warps.assign((threads + kWarp - 1) / kWarp, {});
@@ -80,19 +127,38 @@ void run_block(unsigned threads) {
     fiber.index = {t % block_size.x, t / block_size.x % block_size.y, t / block_size.x / block_size.y};
     fiber.ended = false;
     fiber.exchanges = 0;
+    fiber.copies.clear();
+    fiber.groups = 0;
     warps[t / kWarp].size++;
   }
   running = threads;
   at_barrier = 0;
   while (running > 0) {
-    progress = false;
-    for (current = 0; current < threads; current++) {
-      if (fibers[current]->ended) continue;
-      thread = fibers[current]->index;
-      go_on();
-    }
-    if (!progress) throw std::logic_error("a kernel's threads wait for one another");
+    bool any = false;
+    Order order(warps.size());
+    for (size_t i = 0; i < warps.size(); i++) any |= run_warp(static_cast<unsigned>(order.next()));
+    if (!any) throw std::logic_error("a kernel's threads wait for one another");
   }
+}
+
+// On a fault in what follows, says that it was in this kernel; null: faults are not of kernels.
+void name_a_fault(const char* kernel) {
+  static const char* name;
+  static const bool handled = [] {
+    struct sigaction action {};
+    action.sa_handler = [](int signal) {
+      if (name) {
+        for (const char* text : {"the kernel ", name, " touched memory outside of all allocations\n"})
+          if (write(2, text, std::strlen(text)) < 0) break;
+      }
+      std::signal(signal, SIG_DFL);
+      raise(signal);
+    };
+    sigaction(SIGSEGV, &action, nullptr);
+    return true;
+  }();
+  (void)handled;
+  name = kernel;
 }
 
 }  // namespace
@@ -125,18 +191,40 @@ const uint64_t* exchange_in_warp(uint64_t word) {
   return words;
 }
 
-void run(dim3 grid, dim3 threads, int64_t shared_bytes, const std::function<void()>& kernel) {
+void copy_later(void* to, const void* from) {
+  std::memset(to, 0xff, 16);
+  fibers[current]->copies.push_back({to, from, fibers[current]->groups});
+}
+
+void commit_copies() { fibers[current]->groups++; }
+
+void wait_for_copies(uint64_t newest) {
+  Fiber& fiber = *fibers[current];
+  const auto waited_for = [&](const Copy& copy) { return copy.group + newest < fiber.groups; };
+  for (const Copy& copy : fiber.copies) {
+    if (!waited_for(copy)) continue;
+    if (copy.from) std::memcpy(copy.to, copy.from, 16);
+    else std::memset(copy.to, 0, 16);
+  }
+  std::erase_if(fiber.copies, waited_for);
+}
+
+void run(const char* name, dim3 grid, dim3 threads, int64_t shared_bytes, const std::function<void()>& kernel) {
   const auto shared = std::make_unique<std::byte[]>(static_cast<size_t>(shared_bytes) + 128);
   shared_memory = reinterpret_cast<unsigned char*>((reinterpret_cast<uintptr_t>(shared.get()) + 127) / 128 * 128);
   body = &kernel;
   grid_size = grid;
   block_size = threads;
-  for (block.z = 0; block.z < grid.z; block.z++)
-    for (block.y = 0; block.y < grid.y; block.y++)
-      for (block.x = 0; block.x < grid.x; block.x++) {
-        std::memset(shared_memory, 0xff, static_cast<size_t>(shared_bytes));  // NaN: what is read before it is written shows
-        run_block(threads.x * threads.y * threads.z);
-      }
+  name_a_fault(name);
+  const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
+  Order order(blocks);
+  for (uint64_t i = 0; i < blocks; i++) {
+    const uint64_t b = order.next();
+    block = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y), static_cast<unsigned>(b / grid.x / grid.y)};
+    std::memset(shared_memory, 0xff, static_cast<size_t>(shared_bytes));  // NaN: what is read before it is written shows
+    run_block(threads.x * threads.y * threads.z);
+  }
+  name_a_fault(nullptr);
 }
 
 }  // namespace emulated

@@ -2,8 +2,10 @@
 // Sources of the backend are compiled as C++ with this folder before the toolkit's, so that kernels run where there is no GPU.
 //
 // A block's threads are fibers that take turns: each runs until it waits for others (a barrier, a shuffle). Blocks run one
-// after another, so a `__shared__` variable may be static. What it cannot show: races that need two threads at the same
-// time, alignment faults, and speed.
+// after another, so a `__shared__` variable may be static. Faults are made to show: a warp runs as far as barriers let it before another
+// begins, lanes, warps and blocks in an order that changes, so that a missing barrier gives other results; asynchronous copies arrive when they
+// are waited for, and not a moment before; what lies before and behind an allocation is guarded; loads that are not aligned end the program, where the compiler has
+// sanitizers. What it cannot show: races between single instructions, what a compiler of GPU code makes of the source, and speed.
 #pragma once
 
 #include <unistd.h>
@@ -39,13 +41,23 @@ namespace emulated {
 extern dim3 thread, block, block_size, grid_size;
 extern unsigned char* shared_memory;
 
-// Runs `body` once for each thread of each block.
-void run(dim3 grid, dim3 block, int64_t shared_bytes, const std::function<void()>& body);
+// Runs `body` once for each thread of each block. `name` is told where the kernel touches what is not there.
+void run(const char* name, dim3 grid, dim3 block, int64_t shared_bytes, const std::function<void()>& body);
 // Until every thread of the block that has not ended is here.
 void sync_block();
 // The words that the 32 threads of the caller's warp brought, once all are here. Valid until the second call after it.
 const uint64_t* exchange_in_warp(uint64_t word);
 unsigned thread_in_block();
+
+// 16 bytes to shared memory, zeros where `from` is null; commit_copies() ends a group. The thread's copies arrive in wait_for_copies(), all but
+// those of its newest groups; until then their place holds NaN.
+void copy_later(void* to, const void* from);
+void commit_copies();
+void wait_for_copies(uint64_t newest);
+
+// Memory whose end is the end of what may be touched. What release() gets was not written beside.
+void* allocate(size_t bytes);
+void release(void* p);
 
 template <class V>
 V shuffle(V value, unsigned from) {
@@ -97,10 +109,10 @@ inline cudaError_t cudaStreamQuery(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 inline cudaError_t cudaMalloc(void** p, size_t bytes) {
-  *p = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  *p = emulated::allocate(bytes);
   return *p ? cudaSuccess : cudaErrorMemoryAllocation;
 }
-inline cudaError_t cudaFree(void* p) { return std::free(p), cudaSuccess; }
+inline cudaError_t cudaFree(void* p) { return emulated::release(p), cudaSuccess; }
 inline cudaError_t cudaHostAlloc(void** p, size_t bytes, int) { return cudaMalloc(p, bytes); }
 inline cudaError_t cudaFreeHost(void* p) { return cudaFree(p); }
 inline cudaError_t cudaMemset(void* p, int value, size_t bytes) { return std::memset(p, value, bytes), cudaSuccess; }

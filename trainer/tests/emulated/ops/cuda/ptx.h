@@ -3,6 +3,8 @@
 
 #include <cuda_runtime.h>
 
+#include <stdexcept>
+
 #include "ops/bf16.h"
 
 namespace concord::ptx {
@@ -11,9 +13,14 @@ namespace emulation {
 
 inline uint32_t two(Bf16 low, Bf16 high) { return low.bits | static_cast<uint32_t>(high.bits) << 16; }
 
+inline void check_aligned(const void* p) {
+  if (reinterpret_cast<uintptr_t>(p) % 16 != 0) throw std::logic_error("an address is not a multiple of 16 bytes");
+}
+
 // f(matrix's rows) for each of the four that the warp gives addresses of.
 template <class F>
 void for_matrices(const Bf16* row, F&& f) {
+  check_aligned(row);
   const uint64_t* rows = emulated::exchange_in_warp(reinterpret_cast<uint64_t>(row));
   for (int m = 0; m < 4; m++) f(m, [rows, m](unsigned r) { return reinterpret_cast<const Bf16*>(rows[8 * m + r]); });
 }
@@ -62,12 +69,15 @@ inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
 }
 
 inline void copy_async(Bf16* shared, const Bf16* global, bool valid) {
-  if (valid) std::memcpy(shared, global, 16);
-  else std::memset(shared, 0, 16);
+  emulation::check_aligned(shared);
+  emulation::check_aligned(global);
+  emulated::copy_later(shared, valid ? global : nullptr);
 }
-inline void commit_copies() {}
+inline void commit_copies() { emulated::commit_copies(); }
 template <int N>
-void wait_for_copies() {}
+void wait_for_copies() {
+  emulated::wait_for_copies(N);
+}
 
 inline uint32_t pack(float low, float high) { return emulation::two(Bf16(low), Bf16(high)); }
 inline float exp2(float x) { return std::exp2(x); }
