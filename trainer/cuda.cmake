@@ -1,6 +1,7 @@
-# Whether there is a CUDA toolkit with cuBLASLt (concord_has_cuda), and add_cuda_backend(target). Code for Ampere and Hopper; newer GPUs
-# compile what is there for Hopper when they first see it.
+# Whether there is a CUDA toolkit with cuBLASLt (concord_has_cuda), or only its compiler (concord_has_nvcc), and add_cuda_backend(target).
+# Code for Ampere and Hopper; newer GPUs compile what is there for Hopper when they first see it.
 set(concord_has_cuda OFF)
+set(concord_has_nvcc OFF)
 if(NOT CONCORD_CUDA STREQUAL "OFF")
   include(CheckLanguage)
   check_language(CUDA)
@@ -17,7 +18,10 @@ if(NOT CONCORD_CUDA STREQUAL "OFF")
     find_path(CUBLASLT_INCLUDE_DIR cublasLt.h HINTS ${CONCORD_CUBLAS_ROOT} ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
     find_library(CUBLASLT_LIBRARY NAMES cublasLt libcublasLt.so.13 libcublasLt.so.12 HINTS ${CONCORD_CUBLAS_ROOT} ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64)
   endif()
-  if(CMAKE_CUDA_COMPILER AND CUDAToolkit_FOUND AND CUBLASLT_INCLUDE_DIR AND CUBLASLT_LIBRARY)
+  if(CMAKE_CUDA_COMPILER AND CUDAToolkit_FOUND)
+    set(concord_has_nvcc ON)
+  endif()
+  if(concord_has_nvcc AND CUBLASLT_INCLUDE_DIR AND CUBLASLT_LIBRARY)
     set(concord_has_cuda ON)
   elseif(CONCORD_CUDA STREQUAL "ON")
     message(FATAL_ERROR "CONCORD_CUDA is ON, but the CUDA toolkit (nvcc) or cuBLASLt (cublasLt.h and libcublasLt) was not found. "
@@ -27,16 +31,22 @@ endif()
 
 if(concord_has_cuda)
   message(STATUS "CUDA backend: toolkit ${CUDAToolkit_VERSION}, ${CUBLASLT_LIBRARY}")
+elseif(concord_has_nvcc)
+  message(STATUS "CUDA backend: left out, there is no cuBLASLt; tests compile its kernels")
 else()
   message(STATUS "CUDA backend: left out")
 endif()
+
+function(set_cuda_options target)
+  # relaxed-constexpr: std::bit_cast in kernels. 554: that a conversion to const is not used is no fault.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;--diag-suppress=554;-lineinfo>)
+endfunction()
 
 function(add_cuda_backend target)
   target_sources(${target} PRIVATE ${ARGN})
   target_compile_definitions(${target} PUBLIC CONCORD_CUDA)
   target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${CUBLASLT_INCLUDE_DIR})
+  set_cuda_options(${target})
   target_link_libraries(${target} PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})
   set_property(SOURCE ${CMAKE_CURRENT_SOURCE_DIR}/src/ops/cuda/cublas.cpp APPEND PROPERTY COMPILE_DEFINITIONS CONCORD_CUBLASLT_LIBRARY="${CUBLASLT_LIBRARY}")
-  # relaxed-constexpr: std::bit_cast in kernels. 554: that a conversion to const is not used is no fault.
-  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;--diag-suppress=554;-lineinfo>)
 endfunction()

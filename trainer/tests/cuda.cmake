@@ -1,11 +1,11 @@
-# The CUDA backend's tests, twice: on a GPU (skipped where there is none), and with the kernels compiled as C++ for a GPU that
-# tests/emulated/ makes of the CPU, everywhere.
+# The CUDA backend's tests, twice: on a GPU (gpu-tests/, which trainer-check runs; skipped where there is none), and with the kernels compiled as
+# C++ for a GPU that tests/emulated/ makes of the CPU, everywhere.
 file(GLOB cuda_test_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tests/cuda/*.cpp)
 
-# add_cuda_test(NAME SOURCE LIBRARIES...)
-function(add_cuda_test name source)
+# add_cuda_test(NAME FOLDER SOURCE LIBRARIES...)
+function(add_cuda_test name folder source)
   add_executable(test_${name} ${source})
-  set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${folder})
   target_include_directories(test_${name} PRIVATE tests tests/cuda)
   target_link_libraries(test_${name} PRIVATE ${ARGN})
   target_compile_definitions(test_${name} PRIVATE
@@ -19,8 +19,16 @@ if(concord_has_cuda)
   target_include_directories(test_cublas SYSTEM PRIVATE ${CUBLASLT_INCLUDE_DIR})
   foreach(source ${cuda_test_sources})
     get_filename_component(name ${source} NAME_WE)
-    add_cuda_test(cuda_${name} ${source} concord_core)
+    add_cuda_test(cuda_${name} gpu-tests ${source} concord_core)
   endforeach()
+elseif(concord_has_nvcc)
+  # Without cuBLASLt there is no backend; that its kernels are CUDA C++ is seen all the same.
+  set(kernels ${cuda_sources})
+  list(FILTER kernels INCLUDE REGEX "\\.cu$")
+  add_library(concord_kernels OBJECT ${kernels})
+  target_include_directories(concord_kernels PRIVATE src)
+  set_target_properties(concord_kernels PROPERTIES CUDA_ARCHITECTURES 90)
+  set_cuda_options(concord_kernels)
 endif()
 
 # A .cu file as C++: a file that includes it. cuBLASLt's products have a stand-in.
@@ -51,7 +59,7 @@ endif()
 add_library(emulated_nccl MODULE tests/emulated/nccl/nccl.cpp)
 foreach(source ${cuda_test_sources})
   get_filename_component(name ${source} NAME_WE)
-  add_cuda_test(emulated_${name} ${source} concord_emulated concord_core)
+  add_cuda_test(emulated_${name} tests ${source} concord_emulated concord_core)
 endforeach()
 add_dependencies(test_emulated_train emulated_nccl)
 target_compile_definitions(test_emulated_train PRIVATE CONCORD_EMULATED_NCCL="$<TARGET_FILE:emulated_nccl>")

@@ -54,6 +54,23 @@ TEST("rms_norm, add_rms_norm and their gradients") {
   });
 }
 
+TEST("columns of a wider matrix, whose rows are not aligned") {
+  for_types([]<class T>() {
+    const auto part = [](auto m) { return m.col_range(1, 65); };
+    Twin<T> x(kRows, 67), y(kRows, 67), w(1, 64), gate_up(kRows, 131), act(kRows, 67);
+    Twin<float> rstd(kRows, 1);
+    ops::add<double>(cpu(), part(x.exact()), part(y.exact()));
+    ops::add<T>(cuda(), part(x.gpu()), part(y.gpu()));
+    y.check("add", kForward);
+    ops::rms_norm<double>(cpu(), part(x.exact()), norm_of(static_cast<const double*>(w.values())), part(y.exact()), rstd.values());
+    ops::rms_norm<T>(cuda(), part(x.gpu()), norm_of(static_cast<const T*>(w.pointer())), part(y.gpu()), rstd.pointer());
+    y.check("rms_norm", kForward);
+    ops::gated_activation<double>(cpu(), Activation::silu, gate_up.exact().col_range(1, 129), part(act.exact()));
+    ops::gated_activation<T>(cuda(), Activation::silu, gate_up.gpu().col_range(1, 129), part(act.gpu()));
+    act.check("gated_activation", kForward);
+  });
+}
+
 TEST("head_norms and their gradients") {
   for_types([]<class T>() {
     const AttentionShape shape{4, 2, 40};

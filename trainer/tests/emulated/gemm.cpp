@@ -1,5 +1,13 @@
 // Stands in for src/ops/cuda/gemm.cpp: products as they are defined, with float sums.
+#include "ops/cuda/state.h"
 #include "ops/ops.h"
+
+namespace concord {
+
+std::unique_ptr<Blas, EndBlas> start_blas() { return nullptr; }
+void EndBlas::operator()(Blas*) const {}
+
+}  // namespace concord
 
 namespace concord::ops {
 namespace {

@@ -6,7 +6,6 @@
 #include <stdexcept>
 
 #include "error.h"
-#include "ops/cuda/cublas.h"
 #include "ops/cuda/state.h"
 #include "ops/nf4.h"
 
@@ -70,8 +69,7 @@ Cuda::Cuda(int index) : state_(std::make_unique<State>()) {
   check_cuda(cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking), "making a stream");
   check_cuda(cudaHostAlloc(reinterpret_cast<void**>(&s.staging), kStagingBytes, cudaHostAllocDefault), "allocating page-locked memory");
   s.reduction = allocate(kReductionBytes).release();
-  s.blas_workspace = allocate(kBlasWorkspaceBytes).release();
-  check_cublas(cublas().Create(&s.blas), "starting cuBLASLt");
+  s.blas = start_blas();
   std::vector<float> tables(kNf4Codes.begin(), kNf4Codes.end());
   tables.insert(tables.end(), dynamic_map().begin(), dynamic_map().end());
   s.nf4_tables = reinterpret_cast<float*>(allocate(static_cast<int64_t>(tables.size() * sizeof(float))).release());
@@ -81,8 +79,8 @@ Cuda::Cuda(int index) : state_(std::make_unique<State>()) {
 Cuda::~Cuda() {
   State& s = *state_;
   cudaStreamSynchronize(s.stream);
-  cublas().Destroy(s.blas);
-  for (void* memory : {static_cast<void*>(s.reduction), static_cast<void*>(s.blas_workspace), static_cast<void*>(s.nf4_tables)}) cudaFree(memory);
+  s.blas.reset();
+  for (void* memory : {static_cast<void*>(s.reduction), static_cast<void*>(s.nf4_tables)}) cudaFree(memory);
   cudaFreeHost(s.staging);
   cudaStreamDestroy(s.stream);
 }

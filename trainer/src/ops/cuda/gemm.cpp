@@ -1,11 +1,37 @@
 // Matrix products by cuBLASLt, with float sums. cuBLAS is column-major: a row-major matrix is its own transpose there, so
 // Y = X W^T is computed as Y^T = W X^T.
+#include <map>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 
 #include "ops/cuda/cublas.h"
 #include "ops/cuda/state.h"
 #include "ops/ops.h"
+
+namespace concord {
+
+struct Blas {
+  static constexpr int64_t kWorkspaceBytes = 64 << 20;  // what NVIDIA advises for Hopper, with room
+
+  cublasLtHandle_t handle = nullptr;
+  Cuda::Memory workspace = Cuda::allocate(kWorkspaceBytes);
+  // The algorithm of each product that has been asked for: types, operations, shapes, leading dimensions, alignment.
+  std::map<std::tuple<int, int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, uint32_t>, cublasLtMatmulAlgo_t> algorithms;
+};
+
+std::unique_ptr<Blas, EndBlas> start_blas() {
+  std::unique_ptr<Blas, EndBlas> blas(new Blas);
+  check_cublas(cublas().Create(&blas->handle), "starting cuBLASLt");
+  return blas;
+}
+
+void EndBlas::operator()(Blas* blas) const {
+  if (blas->handle) cublas().Destroy(blas->handle);
+  delete blas;
+}
+
+}  // namespace concord
 
 namespace concord::ops {
 namespace {
@@ -42,7 +68,7 @@ struct Preference {
   cublasLtMatmulPreference_t handle = nullptr;
   Preference() {
     check_cublas(cublas().MatmulPreferenceCreate(&handle), "describing a choice");
-    const auto workspace = static_cast<uint64_t>(kBlasWorkspaceBytes);
+    const auto workspace = static_cast<uint64_t>(Blas::kWorkspaceBytes);
     check_cublas(cublas().MatmulPreferenceSetAttribute(handle, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace), "describing a choice");
     // One that adds up parts in the order in which they become ready would not give the same bytes twice.
     const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
@@ -69,18 +95,18 @@ struct Gemm {
   int64_t ldc;
 
   // The algorithm that cuBLASLt expects to be fastest; asked for once for each shape.
-  const cublasLtMatmulAlgo_t& algorithm(Cuda::State& state, const Product& product, const Layout& la, const Layout& lb, const Layout& lc) const {
+  const cublasLtMatmulAlgo_t& algorithm(Blas& blas, const Product& product, const Layout& la, const Layout& lb, const Layout& lc) const {
     uint32_t alignment = 16;  // the most that any algorithm asks for
     while ((reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b) | reinterpret_cast<uintptr_t>(c)) % alignment != 0) alignment /= 2;
-    if (state.algorithms.size() >= kAlgorithmsMax) state.algorithms.clear();
+    if (blas.algorithms.size() >= kAlgorithmsMax) blas.algorithms.clear();
     const int types = static_cast<int>(sizeof(T) * 8 + sizeof(Y)), operations = 2 * transpose_a + transpose_b;
-    const auto [entry, is_new] = state.algorithms.try_emplace({types, operations, n, m, k, lda, ldb, ldc, alignment});
+    const auto [entry, is_new] = blas.algorithms.try_emplace({types, operations, n, m, k, lda, ldb, ldc, alignment});
     if (!is_new) return entry->second;
     Preference preference;
     preference.set_alignment(alignment);
     cublasLtMatmulHeuristicResult_t result{};
     int found = 0;
-    check_cublas(cublas().MatmulAlgoGetHeuristic(state.blas, product.handle, la.handle, lb.handle, lc.handle, lc.handle, preference.handle, 1, &result, &found),
+    check_cublas(cublas().MatmulAlgoGetHeuristic(blas.handle, product.handle, la.handle, lb.handle, lc.handle, lc.handle, preference.handle, 1, &result, &found),
           "choosing an algorithm");
     if (found == 0) throw std::runtime_error("cuBLASLt has no algorithm for a product of " + std::to_string(m) + " x " + std::to_string(k) + " and " + std::to_string(n));
     return entry->second = result.algo;
@@ -88,13 +114,13 @@ struct Gemm {
 
   void run(Cuda& cuda, float alpha, float beta) const {
     if (n == 0 || m == 0) return;
-    Cuda::State& state = cuda.state();
+    Blas& blas = *cuda.state().blas;
     const Product product(transpose_a, transpose_b);
     const Layout la(type_of<T>(), transpose_a ? k : n, transpose_a ? n : k, lda);
     const Layout lb(type_of<T>(), transpose_b ? m : k, transpose_b ? k : m, ldb);
     const Layout lc(type_of<Y>(), n, m, ldc);
-    check_cublas(cublas().Matmul(state.blas, product.handle, &alpha, a, la.handle, b, lb.handle, &beta, c, lc.handle, c, lc.handle,
-                         &algorithm(state, product, la, lb, lc), state.blas_workspace, kBlasWorkspaceBytes, state.stream),
+    check_cublas(cublas().Matmul(blas.handle, product.handle, &alpha, a, la.handle, b, lb.handle, &beta, c, lc.handle, c, lc.handle,
+                         &algorithm(blas, product, la, lb, lc), blas.workspace.get(), Blas::kWorkspaceBytes, cuda.state().stream),
           "a product");
   }
 };

@@ -58,7 +58,6 @@ __global__ void squares_kernel(const float* x, int64_t n, double* sums) {
 __global__ void total_kernel(double* sums) {
   double sum = 0;
   for (int i = threadIdx.x; i < kSumBlocks; i += kSumThreads) sum += sums[i];
-  __syncthreads();
   add_up(sum, sums);
 }
 
@@ -75,7 +74,7 @@ void adamw(Cuda& cuda, const AdamWStep<T>& step, int64_t n, T* parameters, T* fi
 
 template <class T>
 void round(Cuda& cuda, int64_t n, const Stat<T>* x, T* y) {
-  elementwise(cuda, "round", n % kWide == 0, 1, n, Round{x, y});
+  elementwise(cuda, "round", is_wide(x, n) && is_wide(y, n), 1, n, Round{x, y});
 }
 
 template <class T>

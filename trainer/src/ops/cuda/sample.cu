@@ -103,7 +103,6 @@ __device__ int32_t draw_from(const Row& row, float uniform, F&& f) {
   float own = 0;
   for (int64_t i = warp * stretch + lane_of(); i < end_of(warp); i += kWarp) own += f(i);
   own = warp_sum(own);
-  __syncthreads();
   if (lane_of() == 0) row.warps[warp] = own;
   __syncthreads();
   float total = 0;

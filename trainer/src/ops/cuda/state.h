@@ -1,11 +1,9 @@
 // What a Cuda handle holds, for the host's side of the operations.
 #pragma once
 
-#include <cublasLt.h>
 #include <cuda_runtime.h>
 
-#include <map>
-#include <tuple>
+#include <memory>
 
 #include "ops/cuda/cuda.h"
 
@@ -13,6 +11,14 @@ namespace concord {
 
 // Throws std::bad_alloc where memory is short, else std::runtime_error that names `what`.
 void check_cuda(cudaError_t error, const char* what);
+
+// What products need of a handle: cuBLASLt's part of it (gemm.cpp).
+struct Blas;
+struct EndBlas {
+  void operator()(Blas*) const;
+};
+// Failure(2) where cuBLASLt is not found.
+std::unique_ptr<Blas, EndBlas> start_blas();
 
 struct Cuda::State {
   int index = 0;
@@ -25,14 +31,10 @@ struct Cuda::State {
   std::byte* reduction = nullptr;  // scratch of kernels that add up what many blocks found
   float* nf4_tables = nullptr;     // the 16 codes, then the dynamic map's 256 numbers
 
-  cublasLtHandle_t blas = nullptr;
-  std::byte* blas_workspace = nullptr;
-  // The algorithm of each product that has been asked for: types, shapes, leading dimensions, alignment (gemm.cpp).
-  std::map<std::tuple<int, int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, uint32_t>, cublasLtMatmulAlgo_t> algorithms;
+  std::unique_ptr<Blas, EndBlas> blas;
 };
 
 inline constexpr int64_t kStagingBytes = 16 << 20;
 inline constexpr int64_t kReductionBytes = 64 << 10;
-inline constexpr int64_t kBlasWorkspaceBytes = 64 << 20;  // what NVIDIA advises for Hopper, with room
 
 }  // namespace concord
