@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the table of GPU figures into RESULTS.md, between its two markers, from results.jsonl: of each key the newest line."""
+"""Writes the table of GPU figures into RESULTS.md, between its two markers, from results.jsonl: of each key the newest line.
+
+    python trainer/bench/results_table.py [FOLDER of both files]
+"""
 
 import json
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -36,9 +40,10 @@ def table(lines):
 
 
 def main():
-    source = HERE / "results.jsonl"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    source = folder / "results.jsonl"
     lines = [json.loads(text) for text in source.read_text().splitlines() if text.strip()] if source.exists() else []
-    page = HERE / "RESULTS.md"
+    page = folder / "RESULTS.md"
     text = page.read_text()
     if BEGIN not in text:
         text = text.rstrip("\n") + f"\n\n## On a GPU\n\n{BEGIN}\n{END}\n"

@@ -27,7 +27,7 @@ struct TemporaryFolder {
   }
 };
 
-// Each group's first completion is preferred to all others: as pairs, as tiers and as votes, whichever the job's loss reads.
+// Each group's completions are ranked, the first best: as pairs of all of them, as tiers and as votes, whichever the job's loss reads.
 Groups random_groups(const BenchArgs& args, int64_t groups, int64_t vocab_size) {
   Random random(1, 0);
   Groups file;
@@ -40,8 +40,8 @@ Groups random_groups(const BenchArgs& args, int64_t groups, int64_t vocab_size) 
       const int64_t tokens = s == 0 ? args.prompt_tokens : args.completion_tokens;
       for (int64_t i = 0; i < tokens; i++) file.tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(vocab_size))));
       file.segments.push_back(static_cast<int64_t>(file.tokens.size()));
-      if (s > 1) file.pairs.push_back({first, static_cast<int32_t>(first + s - 1)});
-      file.segment_tiers.push_back(s == 0 ? -1 : s > 1);
+      for (int64_t better = 1; better < s; better++) file.pairs.push_back({static_cast<int32_t>(first + better - 1), static_cast<int32_t>(first + s - 1)});
+      file.segment_tiers.push_back(static_cast<int32_t>(s - 1));
       file.segment_labels.push_back(s == 0 ? -1 : s == 1);
     }
     file.group_segments.push_back(file.n_segments());

@@ -28,8 +28,8 @@ double median(std::vector<double> values) {
 // Bytes read and written a second by copies within the device's memory.
 template <class Device>
 double copy_bandwidth(Device& device) {
-  constexpr int64_t kCols = 1024, kCopies = 11, kBytes = Device::has_host_memory ? 64 << 20 : 1 << 30;  // more than caches hold
-  constexpr int64_t rows = kBytes / (kCols * static_cast<int64_t>(sizeof(float)));
+  constexpr int64_t kCols = 1024, kCopies = 11, kBytesMax = Device::has_host_memory ? 64 << 20 : 1 << 30;  // more than caches hold
+  const int64_t bytes = std::min(kBytesMax, available_memory_bytes(device) / 32), rows = bytes / (kCols * static_cast<int64_t>(sizeof(float)));
   typename Device::template Buffer<float> from(rows * kCols), to(rows * kCols);
   const Mat<float> y(to.data(), rows, kCols);
   std::vector<double> seconds;
@@ -40,7 +40,7 @@ double copy_bandwidth(Device& device) {
     device.fetch(to.data(), &last, 1);  // waits
     seconds.push_back(seconds_since(begin));
   }
-  return static_cast<double>(2 * kBytes) / median(seconds);
+  return static_cast<double>(2 * bytes) / median(seconds);
 }
 
 // Of the weights a step reads: the head's and all of the layers. Of the embedding it reads a row for each token.
