@@ -171,6 +171,27 @@ TEST("two ranks, on one GPU or one each, train what one does, and both times the
     CHECK(bytes(runs.dir / "two/adapter/adapter_model.safetensors") == bytes(runs.dir / out + "/adapter/adapter_model.safetensors"));
 }
 
+TEST("a run takes the memory that it planned, all of it before the second step") {
+  const Runs runs;
+  for (const bool recompute : {false, true}) {
+    const std::string out = recompute ? "recomputed" : "kept";
+    const int64_t before = Cuda::describe(0).memory_bytes - Cuda::describe(0).free_bytes;
+    runs.losses(out, "cuda", {{"max_steps", 8}, {"gradient_checkpointing", recompute}, {"eval_file", runs.groups}, {"eval_steps", 3}, {"shuffle", true}});
+    int64_t planned = 0;
+    std::vector<int64_t> taken;
+    for (const Json& event : runs.events(out)) {
+      if (std::get<std::string>(event.find("event")->value) == "start") planned = std::get<int64_t>(event.find("memory")->find("total_bytes")->value);
+      if (std::get<std::string>(event.find("event")->value) == "step") taken.push_back(std::get<int64_t>(event.find("memory_bytes")->value) - before);
+    }
+    CHECK_EQ(taken.size(), size_t{8});
+    for (const int64_t bytes : taken) CHECK_EQ(bytes, taken.front());
+    // Beyond the plan: scratch of a handle, rounding of each buffer, and on a real GPU what its driver loads with the first kernels.
+    const int64_t beyond = Cuda::describe(0).name == "emulated" ? 1 << 20 : 512 << 20;
+    CHECK(taken.front() >= planned && taken.front() < planned + beyond);
+    CHECK(Cuda::describe(0).memory_bytes - Cuda::describe(0).free_bytes < before + beyond);
+  }
+}
+
 TEST("the plan of a GPU's memory holds the base in two bytes a weight") {
   const Runs runs;
   const Job job = runs.job("plan", "cuda", {});

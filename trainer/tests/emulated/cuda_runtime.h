@@ -55,9 +55,11 @@ void copy_later(void* to, const void* from);
 void commit_copies();
 void wait_for_copies(uint64_t newest);
 
-// Memory whose end is the end of what may be touched. What release() gets was not written beside.
+// Memory whose end is the end of what may be touched; null where kMemoryBytes do not hold it. What release() gets was not written beside.
+inline constexpr size_t kMemoryBytes = size_t{1} << 30;
 void* allocate(size_t bytes);
 void release(void* p);
+size_t free_bytes();
 
 template <class V>
 V shuffle(V value, unsigned from) {
@@ -102,7 +104,7 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p =
 // A GPU made of a process is that process' own.
 inline cudaError_t cudaDeviceGetPCIBusId(char* id, int bytes, int) { return std::snprintf(id, static_cast<size_t>(bytes), "%d", getpid()), cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
-inline cudaError_t cudaMemGetInfo(size_t* free, size_t* all) { return *free = *all = size_t{1} << 30, cudaSuccess; }
+inline cudaError_t cudaMemGetInfo(size_t* free, size_t* all) { return *free = emulated::free_bytes(), *all = emulated::kMemoryBytes, cudaSuccess; }
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, int) { return cudaSuccess; }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaStreamQuery(cudaStream_t) { return cudaSuccess; }
@@ -113,8 +115,8 @@ inline cudaError_t cudaMalloc(void** p, size_t bytes) {
   return *p ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 inline cudaError_t cudaFree(void* p) { return emulated::release(p), cudaSuccess; }
-inline cudaError_t cudaHostAlloc(void** p, size_t bytes, int) { return cudaMalloc(p, bytes); }
-inline cudaError_t cudaFreeHost(void* p) { return cudaFree(p); }
+inline cudaError_t cudaHostAlloc(void** p, size_t bytes, int) { return *p = std::malloc(bytes), cudaSuccess; }
+inline cudaError_t cudaFreeHost(void* p) { return std::free(p), cudaSuccess; }
 inline cudaError_t cudaMemset(void* p, int value, size_t bytes) { return std::memset(p, value, bytes), cudaSuccess; }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
   return std::memcpy(to, from, bytes), cudaSuccess;

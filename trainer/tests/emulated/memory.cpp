@@ -23,12 +23,15 @@ std::map<void*, Allocation>& allocations() {
 
 constexpr size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
+size_t taken = 0;
+
 bool is_untouched(const unsigned char* from, const unsigned char* to) { return std::all_of(from, to, [](unsigned char c) { return c == kPattern; }); }
 
 }  // namespace
 
 void* allocate(size_t bytes) {
   const size_t aligned = rounded(bytes, kAlign), whole = rounded(aligned, kPage);
+  if (aligned > free_bytes()) return nullptr;
   void* const pages = mmap(nullptr, whole + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) return nullptr;
   auto* const begin = static_cast<unsigned char*>(pages);
@@ -36,6 +39,7 @@ void* allocate(size_t bytes) {
   unsigned char* const p = begin + whole - aligned;
   std::memset(begin, kPattern, static_cast<size_t>(p - begin));
   std::memset(p + bytes, kPattern, aligned - bytes);
+  taken += aligned;
   allocations()[p] = {begin, begin + whole, bytes};
   return p;
 }
@@ -47,8 +51,11 @@ void release(void* p) {
   const auto [begin, end, bytes] = found->second;
   auto* const of = static_cast<unsigned char*>(p);
   if (!is_untouched(begin, of) || !is_untouched(of + bytes, end)) std::fputs("memory beside an allocation was written\n", stderr), std::abort();
+  taken -= rounded(bytes, kAlign);
   allocations().erase(found);
   munmap(begin, static_cast<size_t>(end - begin) + kPage);
 }
+
+size_t free_bytes() { return kMemoryBytes - taken; }
 
 }  // namespace emulated
