@@ -148,11 +148,11 @@ void initialize_adapter(Adapter& adapter, int64_t seed) {
 }
 
 template <class Device, class T>
-void lora_forward(Device& device, const LoraLinear<T>& lora, Mat<const T> x, Mat<T> xa, Mat<T> y) {
+void lora_forward(Device& device, const LoraLinear<T>& lora, Mat<const T> x, Mat<T> xa, Stat<T> beta, Mat<T> y) {
   if (lora.parts.empty()) return;
   ops::matmul_nt<T>(device, 1, x, lora.a, 0, xa);
   for (const auto& part : lora.parts) {
-    ops::matmul_nt<T>(device, part.scaling, xa.col_range(part.rank_begin, part.rank_end), part.b, 1,
+    ops::matmul_nt<T>(device, part.scaling, xa.col_range(part.rank_begin, part.rank_end), part.b, beta,
                       y.col_range(part.col_begin, part.col_end));
   }
 }
@@ -169,14 +169,14 @@ void lora_backward(Device& device, const LoraLinear<T>& lora, Mat<const T> x, Ma
     }
   }
   if (lora.da) ops::matmul_tn<T>(device, 1, dxa, x, 1, lora.da);
-  if (dx) ops::matmul_nn<T>(device, 1, dxa, lora.a, 1, dx);
+  if (dx) ops::matmul_nn<T>(device, 1, dxa, lora.a, 0, dx);
 }
 
 #define CONCORD_INSTANTIATE(Device, T)                                                                    \
   template Lora<Device, T> make_lora<Device, T>(Device&, const ModelConfig&, const Adapter&, bool);       \
   template void round_values<Device, T>(Device&, Lora<Device, T>&);                                       \
   template int64_t ranks_max<Device, T>(const Lora<Device, T>&);                                          \
-  template void lora_forward<Device, T>(Device&, const LoraLinear<T>&, Mat<const T>, Mat<T>, Mat<T>);     \
+  template void lora_forward<Device, T>(Device&, const LoraLinear<T>&, Mat<const T>, Mat<T>, Stat<T>, Mat<T>);   \
   template void lora_backward<Device, T>(Device&, const LoraLinear<T>&, Mat<const T>, Mat<const T>, Mat<const T>, Mat<T>, Mat<T>);
 CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
 #undef CONCORD_INSTANTIATE

@@ -27,6 +27,11 @@ struct LoraLinear {
   std::vector<Part> parts;
 
   int64_t ranks() const { return a.rows; }
+  int64_t cols() const {  // of the fused output that it adapts
+    int64_t n = 0;
+    for (const Part& part : parts) n += part.col_end - part.col_begin;
+    return n;
+  }
   bool has_gains() const { return !parts.empty() && parts.front().gain; }
 };
 
@@ -92,10 +97,10 @@ Adapter to_adapter(const Lora<Cpu, float>& lora);
 // PEFT's start: A ~ U(-1/sqrt(in), 1/sqrt(in)) (kaiming_uniform with a = sqrt 5), B = 0, so the first output is the base's.
 void initialize_adapter(Adapter& adapter, int64_t seed);
 
-// xa[T,R] = x A^T; y[:, part] += s xa[:, part] B^T
+// xa[T,R] = x A^T; y[:, part] = s xa[:, part] B^T + beta y[:, part]
 template <class Device, class T>
-void lora_forward(Device&, const LoraLinear<T>&, Mat<const T> x, Mat<T> xa, Mat<T> y);
-// dB += s dy^T xa; dA += dxa^T x with dxa = s dy B; dx += dxa A unless dx is empty. Where the adapter is not trained only dx.
+void lora_forward(Device&, const LoraLinear<T>&, Mat<const T> x, Mat<T> xa, Stat<T> beta, Mat<T> y);
+// dB += s dy^T xa; dA += dxa^T x with dxa = s dy B; dx = dxa A unless dx is empty. Where the adapter is not trained only dx.
 template <class Device, class T>
 void lora_backward(Device&, const LoraLinear<T>&, Mat<const T> x, Mat<const T> xa, Mat<const T> dy, Mat<T> dxa, Mat<T> dx);
 

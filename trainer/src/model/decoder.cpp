@@ -79,21 +79,27 @@ void Decoder<Device, T>::attend(int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat
   ops::attention<T>(device_, qkv, shape_, attention_rule(layer), batch_.attention, attn, lse, b_.attention_scratch);
 }
 
+// The base's product adds to what the adapters left in y, not they to its result: a large product hides that it reads its output, a small
+// one would not.
 template <class Device, class T>
 void Decoder<Device, T>::linear(int64_t l, Projection projection, Adapters lora, Mat<T> x, Mat<T> y) {
   const Linear<const T>& layer = weights_.layers[l].of(projection);
+  const int p = static_cast<int>(projection);
+  const auto of = [&](const LoraRows<Device, T>& rows, auto m) { return m ? m.row_range(rows.begin, rows.end) : m; };
+  const auto adapter_of = [&](const LoraRows<Device, T>& rows) -> const LoraLinear<T>& { return rows.lora->layers[l].of(projection); };
+  int64_t adapted = 0;  // elements of y
+  for (const LoraRows<Device, T>& rows : lora) adapted += (rows.end - rows.begin) * adapter_of(rows).cols();
+  const bool all_adapted = adapted == y.rows * y.cols;
   if (layer.bias) ops::fill_rows<T>(device_, layer.bias, y);
-  ops::matmul_nt<T>(device_, 1, x, dense_weight(device_, layer, b_.dense), layer.bias ? Stat<T>(1) : Stat<T>(0), y);
+  else if (adapted > 0 && !all_adapted) ops::fill<T>(device_, 0, y);
+  for (const LoraRows<Device, T>& rows : lora)
+    lora_forward<Device, T>(device_, adapter_of(rows), of(rows, adapter_input(l, projection, x)), of(rows, top_ranks(acts(l).xa[p], adapter_of(rows))),
+                            all_adapted && !layer.bias ? Stat<T>(0) : Stat<T>(1), of(rows, y));
+  ops::matmul_nt<T>(device_, 1, x, dense_weight(device_, layer, b_.dense), layer.bias || adapted > 0 ? Stat<T>(1) : Stat<T>(0), y);
   for (const LoraRows<Device, T>& rows : lora) {
-    const LoraLinear<T>& adapter = rows.lora->layers[l].of(projection);
-    if (adapter.parts.empty()) continue;
-    const auto of = [&](auto m) { return m.row_range(rows.begin, rows.end); };
-    const int p = static_cast<int>(projection);
-    lora_forward<Device, T>(device_, adapter, of(adapter_input(l, projection, x)), of(top_ranks(acts(l).xa[p], adapter)), of(y));
-    if (!adapter.has_gains()) continue;
+    if (!adapter_of(rows).has_gains()) continue;
     if (!rows.lora->gains_are_current) throw std::logic_error("a DoRA adapter is run before refresh_gains");
-    const Mat<T> raw = acts(l).raw[p];
-    dora_forward<Device, T>(device_, adapter, layer.bias, of(y), raw ? of(raw) : raw);
+    dora_forward<Device, T>(device_, adapter_of(rows), layer.bias, of(rows, y), of(rows, acts(l).raw[p]));
   }
 }
 

@@ -10,21 +10,21 @@ void Decoder<Device, T>::linear_backward(int64_t l, Projection projection, const
                                  Layer* grads) {
   const int p = static_cast<int>(projection);
   const LoraLinear<T>* adapter = lora && !lora->layers[l].of(projection).parts.empty() ? &lora->layers[l].of(projection) : nullptr;
+  const Mat<T> dxa = adapter ? top_ranks(b_.dxa, *adapter) : Mat<T>();
   if (adapter && adapter->has_gains()) {
     const Mat<T> draw = top(b_.draw).col_range(0, dy.cols);
     dora_backward<Device, T>(device_, *adapter, dy, top(acts(l).raw[p]), draw);
     dy = draw;
   }
-  if (dx) ops::matmul_nn<T>(device_, 1, dy, dense_weight(device_, weights_.layers[l].of(projection), b_.dense), 0, dx);
+  if (adapter) lora_backward<Device, T>(device_, *adapter, adapter_input(l, projection, x), top_ranks(acts(l).xa[p], *adapter), dy, dxa, drops() ? Mat<T>() : dx);
+  if (dx)
+    ops::matmul_nn<T>(device_, 1, dy, dense_weight(device_, weights_.layers[l].of(projection), b_.dense), adapter && !drops() ? Stat<T>(1) : Stat<T>(0), dx);
   if (grads) {
     const Linear<Stat<T>>& to = grads->of(projection);
     ops::matmul_tn<T>(device_, 1, dy, x, 1, to.weight);
     if (to.bias) ops::add_row_sums<T>(device_, dy, to.bias);
   }
-  if (!adapter) return;
-  const Mat<T> dxa = top_ranks(b_.dxa, *adapter);
-  lora_backward<Device, T>(device_, *adapter, adapter_input(l, projection, x), top_ranks(acts(l).xa[p], *adapter), dy, dxa, drops() ? Mat<T>() : dx);
-  if (!drops() || !dx) return;
+  if (!adapter || !drops() || !dx) return;
   const Mat<T> through = top(b_.dropped).col_range(0, x.cols);
   ops::matmul_nn<T>(device_, 1, dxa, adapter->a, 0, through);
   ops::dropout<T>(device_, dropout_of(l, projection), through, batch_.token_ids, through);

@@ -88,7 +88,7 @@ class EngineOn : public Engine {
 
 }  // namespace
 
-const char* numerics_of(const DeviceChoice& device) { return device.cuda ? "cuda-bf16-1" : "cpu-f32-1"; }
+const char* numerics_of(const DeviceChoice& device) { return device.cuda ? "cuda-bf16-2" : "cpu-f32-2"; }
 
 std::unique_ptr<Engine> make_engine(const Job& job, Cpu& cpu, TrainedModel& model, const MemoryPlan& plan, const std::optional<Adapter>& reference,
                                     Communicator& ranks) {
