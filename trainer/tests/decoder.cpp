@@ -4,7 +4,7 @@
 
 #include "check.h"
 #include "families.h"
-#include "lora/lora.h"
+#include "lora/dora.h"
 #include "model/decoder.h"
 #include "numeric.h"
 
@@ -37,27 +37,31 @@ PackedBatch packed(const std::vector<GroupView>& views) {
 struct Model {
   ModelConfig config;
   Cpu cpu;
-  std::vector<double> weights, grads;
+  std::vector<double> weights;
   Lora<Cpu, double> lora;
   DecoderPlan plan;
 
   explicit Model(bool tied) : Model(small(tied)) {}
-  explicit Model(const ModelConfig& c) : config(c) {
+  explicit Model(const ModelConfig& c, bool dora = false) : config(c) {
     Numbers numbers;
     weights = numbers.vector(weight_layout(config).elements, 0.5);
     AdapterConfig adapter_config;
     adapter_config.r = 2;
     adapter_config.lora_alpha = 3;
+    adapter_config.use_dora = dora;
     Adapter adapter = new_adapter(adapter_config, config);
     for (auto& m : adapter.modules) {
       for (float& v : m.a) v = static_cast<float>(numbers.random.uniform() - 0.5);
       for (float& v : m.b) v = static_cast<float>(numbers.random.uniform() - 0.5);
+      for (float& v : m.magnitude) v = static_cast<float>(numbers.random.uniform() + 0.5);
     }
     lora = make_lora<Cpu, double>(cpu, config, adapter, true);
+    refresh_gains(cpu, weight_views<const double>(config, weights.data()), lora);
     plan.tokens_max = 16;
     plan.keys_max = 8;
     plan.positions = 16;
     plan.lora_ranks = ranks_max(lora);
+    plan.dora = dora;
     plan.backward = true;
     plan.head_unit_gradients = true;
   }
@@ -71,6 +75,29 @@ double loss(Model& m, const PackedBatch& batch, const std::vector<double>& coef,
   return weighted_sum(logp, coef);
 }
 
+enum class Trained { weights, adapter, adapter_with_dropout };
+
+std::vector<double> gradient(Model& m, const PackedBatch& batch, const std::vector<double>& coef, Trained trained, bool head_in_two = false) {
+  const Lora<Cpu, double>* lora = trained == Trained::weights ? nullptr : &m.lora;
+  std::vector<double> of_weights(lora ? 0 : m.weights.size(), 0.0), logp(batch.n_rows());
+  std::fill(m.lora.grads.begin(), m.lora.grads.end(), 0.0);
+  WeightViews<double> views;
+  if (!lora) views = weight_views<double>(m.config, of_weights.data());
+  WeightViews<double>* grads = lora ? nullptr : &views;
+  m.plan.lora_dropout = trained == Trained::adapter_with_dropout ? 0.4 : 0;
+  Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+  decoder.set_dropout(Decoder<Cpu, double>::DropoutStep{42, 3});
+  decoder.forward(batch, lora);
+  if (head_in_two) {
+    decoder.head_unit_gradients(logp.data());
+    decoder.head_apply_coef(coef.data());
+  } else {
+    decoder.head_gradients(coef.data(), logp.data(), grads);
+  }
+  decoder.backward(lora, grads);
+  return lora ? m.lora.grads : of_weights;
+}
+
 }  // namespace
 
 TEST("full finetuning: the gradient of every weight of every family") {
@@ -79,47 +106,54 @@ TEST("full finetuning: the gradient of every weight of every family") {
     const auto views = groups(config);
     const PackedBatch batch = packed(views);
     const std::vector<double> coef = Numbers().vector(batch.n_rows());
-    for (const bool recompute : {false, true}) {
-      m.plan.recompute = recompute;
-      Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
-      std::vector<double> grads(m.weights.size(), 0.0), logp(batch.n_rows());
-      WeightViews<double> views_of_grads = weight_views<double>(m.config, grads.data());
-      decoder.forward(batch, nullptr);
-      decoder.head_gradients(coef.data(), logp.data(), &views_of_grads);
-      decoder.backward(nullptr, &views_of_grads);
-      if (recompute) CHECK(grads == m.grads);
-      else check_gradient(config.model_type, m.weights, grads, [&] { return loss(m, batch, coef, nullptr); });
-      m.grads = grads;
-    }
+    check_gradient(config.model_type, m.weights, gradient(m, batch, coef, Trained::weights), [&] { return loss(m, batch, coef, nullptr); });
   }
 }
 
-TEST("LoRA: the gradient of every A and B of every family, layers kept and recomputed, head in one pass and in two") {
+TEST("LoRA: the gradient of every A and B of every family, head in one pass and in two") {
   for (const ModelConfig& config : family_configs()) {
     Model m(config);
     const auto views = groups(config);
     const PackedBatch batch = packed(views);
     const std::vector<double> coef = Numbers().vector(batch.n_rows());
-    const auto gradient = [&](bool recompute, bool unit) {
-      m.plan.recompute = recompute;
-      std::fill(m.lora.grads.begin(), m.lora.grads.end(), 0.0);
-      Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
-      std::vector<double> logp(batch.n_rows());
-      decoder.forward(batch, &m.lora);
-      if (unit) {
-        decoder.head_unit_gradients(logp.data());
-        decoder.head_apply_coef(coef.data());
-      } else {
-        decoder.head_gradients(coef.data(), logp.data(), nullptr);
-      }
-      decoder.backward(&m.lora, nullptr);
-      return m.lora.grads;
-    };
-    const std::vector<double> grads = gradient(false, false);
-    CHECK(gradient(true, false) == grads);
-    const std::vector<double> in_two = gradient(true, true);
+    const std::vector<double> grads = gradient(m, batch, coef, Trained::adapter), in_two = gradient(m, batch, coef, Trained::adapter, true);
     for (size_t i = 0; i < grads.size(); i++) CHECK_NEAR(in_two[i], grads[i], 1e-12);
     check_gradient(config.model_type, m.lora.values, grads, [&] { return loss(m, batch, coef, &m.lora); });
+  }
+}
+
+TEST("layers that are recomputed change no bit of a gradient, however many they are: all weights, LoRA, dropout, DoRA, every family") {
+  for (const ModelConfig& config : family_configs(4)) {
+    for (const bool dora : {false, true}) {
+      Model m(config, dora);
+      const auto views = groups(config);
+      const PackedBatch batch = packed(views);
+      const std::vector<double> coef = Numbers().vector(batch.n_rows());
+      for (const Trained trained : {Trained::weights, Trained::adapter, Trained::adapter_with_dropout}) {
+        if (dora && trained != Trained::adapter) continue;
+        m.plan.recompute_layers = 0;
+        const std::vector<double> kept = gradient(m, batch, coef, trained);
+        CHECK(std::any_of(kept.begin(), kept.end(), [](double v) { return v != 0; }));
+        for (const int64_t layers : {1, 2, 3}) {
+          m.plan.recompute_layers = layers;
+          CHECK(gradient(m, batch, coef, trained) == kept);
+        }
+      }
+    }
+  }
+}
+
+TEST("a layer that is recomputed saves the activations of one, and its input is kept") {
+  for (const ModelConfig& config : family_configs(4)) {
+    Model m(config);
+    const auto bytes = [&](int64_t layers) {
+      m.plan.recompute_layers = layers;
+      return Decoder<Cpu, double>(m.cpu, m.config, m.weights.data(), m.plan).memory_bytes();
+    };
+    const int64_t saved = bytes(0) - bytes(1);
+    CHECK(saved > 0);
+    CHECK_EQ(bytes(2), bytes(1) - saved);
+    CHECK_EQ(bytes(3), bytes(2) - saved);
   }
 }
 
@@ -166,14 +200,17 @@ TEST("longrope: a group with sequences on both sides of its change has its promp
 }
 
 TEST("memory is counted before it is taken") {
-  for (const ModelConfig& config : family_configs()) {
+  for (const ModelConfig& config : family_configs(4)) {
     Model m(config);
-    Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
-    DecoderPlan plan = m.plan;
-    plan.threads = m.cpu.threads();
-    int64_t predicted = 0;
-    for (const auto& part : decoder_memory<Cpu, double>(m.config, plan)) predicted += part.second;
-    CHECK_EQ(predicted, decoder.memory_bytes());
+    for (const int64_t layers : {0, 1, 3}) {
+      m.plan.recompute_layers = layers;
+      Decoder<Cpu, double> decoder(m.cpu, m.config, m.weights.data(), m.plan);
+      DecoderPlan plan = m.plan;
+      plan.threads = m.cpu.threads();
+      int64_t predicted = 0;
+      for (const auto& part : decoder_memory<Cpu, double>(m.config, plan)) predicted += part.second;
+      CHECK_EQ(predicted, decoder.memory_bytes());
+    }
   }
 }
 

@@ -82,8 +82,8 @@ TEST("the gradient through dropout, in every family") {
       decoder.head_logps(logp.data());
       return weighted_sum(logp, coef);
     };
-    for (const bool recompute : {false, true}) {
-      plan.recompute = recompute;
+    for (const int64_t recomputed : {0, 1}) {
+      plan.recompute_layers = recomputed;
       std::fill(lora.grads.begin(), lora.grads.end(), 0.0);
       Decoder<Cpu, double> decoder(cpu, config, weights.data(), plan);
       decoder.set_dropout(Decoder<Cpu, double>::DropoutStep{42, 3});

@@ -25,11 +25,11 @@ inline const std::vector<std::string>& family_config_texts() {
   return texts;
 }
 
-inline std::vector<concord::ModelConfig> family_configs() {
+inline std::vector<concord::ModelConfig> family_configs(int layers = 2) {
   std::vector<concord::ModelConfig> configs;
   for (const std::string& text : family_config_texts()) {
-    const std::string all = "{" + text + R"(,"hidden_size":8,"intermediate_size":12,"num_hidden_layers":2,"num_attention_heads":4,)" +
-                            R"("num_key_value_heads":2,"vocab_size":11,"max_position_embeddings":32})";
+    const std::string all = "{" + text + R"(,"hidden_size":8,"intermediate_size":12,"num_attention_heads":4,"num_hidden_layers":)" + std::to_string(layers) +
+                            R"(,"num_key_value_heads":2,"vocab_size":11,"max_position_embeddings":32})";
     configs.push_back(concord::parse_model_config(concord::parse_json(all, "config.json"), "config.json"));
   }
   return configs;

@@ -42,20 +42,91 @@ bool fits(int64_t available) {
   }
 }
 
+// A model of twelve layers, and what a plan of it takes and costs, said a second time.
+struct Scarce {
+  Job job;
+  ModelConfig config;
+  MemoryNeed need;
+  double forward, fixed;
+
+  MemoryPlan plan(int64_t available) const { return plan_memory(job, config, need, available); }
+  int64_t roomy() const { return plan(INT64_MAX).total_bytes; }
+  int64_t least() const { return bytes(60, 11); }
+  int64_t bytes(int64_t tokens, int64_t layers) const {
+    const MemoryPlan roomy = plan(INT64_MAX);
+    DecoderPlan decoder = roomy.decoder;
+    int64_t sum = roomy.total_bytes;
+    for (const auto& part : decoder_memory<Cpu, float>(config, decoder)) sum -= part.second;
+    decoder.tokens_max = tokens;
+    decoder.recompute_layers = layers;
+    for (const auto& part : decoder_memory<Cpu, float>(config, decoder)) sum += part.second;
+    return sum;
+  }
+  double cost(int64_t tokens, int64_t layers) const {
+    return 1 + forward * static_cast<double>(layers) / 12 + fixed / static_cast<double>(std::min<int64_t>(tokens, 8 * 60));
+  }
+};
+
+std::vector<Scarce> scarce_plans() {
+  const ModelConfig twelve = parse_model_config(parse_json(R"({"model_type":"llama","hidden_size":32,"intermediate_size":64,"num_hidden_layers":12,
+    "num_attention_heads":4,"vocab_size":64,"max_position_embeddings":64})", "config.json"), "config.json");
+  MemoryNeed quantized = kNeed, dora = kNeed, full = kNeed;
+  quantized.quantized_bytes = 5'000;
+  dora.dora = true;
+  full.lora_ranks = 0;
+  // Of a layer's weights, 4 x 32 x 32 + 3 x 32 x 64, the last product's 32 x 64 are not run again.
+  return {{job(), twelve, kNeed, 0.5 * 0.8, 2}, {job(), twelve, quantized, 0.5 * 0.8, 22}, {job(), twelve, dora, 0.5, 2},
+          {job(R"(,"finetuning_type":"full")"), twelve, full, 0.8 / 3, 2}};
+}
+
 }  // namespace
 
-TEST("with room, activations are kept; with less, recomputed; with least, micro-batches are one group") {
+TEST("with room, activations are kept; with less, micro-batches shrink or layers are recomputed; with least, one group and all that can be") {
   const MemoryPlan roomy = plan(INT64_MAX);
-  CHECK(!roomy.decoder.recompute);
+  CHECK_EQ(roomy.decoder.recompute_layers, 0);
   CHECK_EQ(roomy.micro_batch_tokens, 2048);
-  const MemoryPlan tight = plan(roomy.total_bytes - 1);
-  CHECK(tight.decoder.recompute);
-  CHECK_EQ(tight.micro_batch_tokens, 2048);
-  const MemoryPlan least = plan(tight.total_bytes - 1);
-  CHECK(least.decoder.recompute);
+  // A step has 8 groups of at most 60 tokens: micro-batches of 512 cost nothing.
+  const MemoryPlan less = plan(roomy.total_bytes - 1);
+  CHECK_EQ(less.decoder.recompute_layers, 0);
+  CHECK_EQ(less.micro_batch_tokens, 1024);
+  CHECK_EQ(less.cost, roomy.cost);
+  const int64_t smallest = least_available(fits);
+  const MemoryPlan least = plan(smallest);
+  CHECK_EQ(least.decoder.recompute_layers, 1);
   CHECK_EQ(least.micro_batch_tokens, 60);
-  CHECK(least.total_bytes < tight.total_bytes && tight.total_bytes < roomy.total_bytes);
-  CHECK_EQ(least_available(fits), least.total_bytes);
+  CHECK_EQ(smallest, least.total_bytes);
+}
+
+TEST("layers are recomputed where a smaller micro-batch would cost more, or there is none: some, then all that can be") {
+  const auto expect = [](const Scarce& scarce, int64_t tokens, int64_t layers) {
+    const MemoryPlan chosen = scarce.plan(scarce.bytes(tokens, layers));
+    CHECK_EQ(chosen.micro_batch_tokens, tokens);
+    CHECK_EQ(chosen.decoder.recompute_layers, layers);
+  };
+  const std::vector<Scarce> plans = scarce_plans();
+  expect(plans[0], 128, 0);
+  expect(plans[0], 60, 5);
+  expect(plans[0], 60, 11);
+  expect(plans[1], 256, 1);  // quantized: micro-batches of 128 would cost 22 / 128 - 22 / 256 more, a layer costs 0.4 / 12
+}
+
+TEST("the plan is the cheapest that fits, of all sizes and numbers of layers, and with more memory no dearer") {
+  for (const Scarce& scarce : scarce_plans()) {
+    const int64_t least = scarce.least(), roomy = scarce.roomy();
+    double before = INFINITY;
+    for (int i = 0; i <= 200; i++) {
+      const int64_t available = least + (roomy - least) * i / 200;
+      const MemoryPlan chosen = scarce.plan(available);
+      CHECK(chosen.total_bytes <= available);
+      CHECK_EQ(scarce.bytes(chosen.micro_batch_tokens, chosen.decoder.recompute_layers), chosen.total_bytes);
+      CHECK_NEAR(scarce.cost(chosen.micro_batch_tokens, chosen.decoder.recompute_layers), chosen.cost, 1e-12);
+      for (const int64_t tokens : {2048, 1024, 512, 256, 128, 64, 60})
+        for (int64_t layers = 0; layers < 12; layers++)
+          if (scarce.bytes(tokens, layers) <= available) CHECK(scarce.cost(tokens, layers) >= chosen.cost - 1e-12);
+      CHECK(chosen.cost <= before);
+      before = chosen.cost;
+    }
+  }
 }
 
 TEST("the parts add up, and hold weights, gradients and both moments") {
@@ -75,7 +146,9 @@ TEST("the parts add up, and hold weights, gradients and both moments") {
 }
 
 TEST("what the job says is kept, or refused with what would fit") {
-  CHECK(plan(INT64_MAX, R"(,"gradient_checkpointing":true)").decoder.recompute);
+  CHECK_EQ(plan(INT64_MAX, R"(,"gradient_checkpointing":true)").decoder.recompute_layers, 1);
+  CHECK_EQ(plan(INT64_MAX, R"(,"gradient_checkpointing":true)").micro_batch_tokens, 2048);
+  CHECK_EQ(plan(least_available(fits) + 1'000, R"(,"gradient_checkpointing":true)").decoder.recompute_layers, 1);
   CHECK_EQ(plan(INT64_MAX, R"(,"micro_batch_tokens":100)").micro_batch_tokens, 100);
   const int64_t recomputing = plan(INT64_MAX, R"(,"gradient_checkpointing":true)").total_bytes;
   CHECK_THROWS_WITH(plan(recomputing, R"(,"gradient_checkpointing":false,"micro_batch_tokens":2048)"), "out of memory: micro_batch_tokens 2048 needs");

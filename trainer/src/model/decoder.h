@@ -3,6 +3,7 @@
 // What other families add to it, ModelConfig says: biases, norms of heads and of what is added, windows, caps, scales.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -109,7 +110,7 @@ class Decoder {
   RmsNorm<T> norm_of(const T* weight) const {
     return {weight, static_cast<Stat<T>>(config_.norm_offset), static_cast<Stat<T>>(config_.rms_norm_eps)};
   }
-  LayerActivations<T>& acts(int64_t l) { return b_.layers[plan_.backward && !plan_.recompute ? l : 0]; }
+  LayerActivations<T>& acts(int64_t l) { return b_.layers[std::max<int64_t>(0, l + std::ssize(b_.layers) - config_.num_hidden_layers)]; }
   Mat<T> x(int64_t l) const { return top(b_.x[plan_.backward ? l : 0]); }
   Stat<T> final_softcap() const { return static_cast<Stat<T>>(config_.final_softcap); }
 

@@ -63,7 +63,7 @@ void Decoder<Device, T>::backward(const Lora<Device, T>* lora, Grads* grads) {
   ops::fill<T>(device_, 0, top(b_.d));
   ops::rms_norm_backward<T>(device_, x(n_layers), norm_of(weights_.norm), b_.final_rstd, top(b_.delta), top(b_.d), grads ? grads->norm : nullptr);
   for (int64_t l = n_layers - 1; l >= 0; l--) {
-    if (plan_.recompute) recompute_layer(l, lora);
+    if (l < plan_.recompute_layers) recompute_layer(l, lora);
     Layer* layer_grads = grads ? &grads->layers[l] : nullptr;
     backward_mlp(l, lora, layer_grads);
     backward_attention(l, lora, layer_grads);

@@ -64,7 +64,7 @@ void DecoderBuffers<Device, T>::lay_out(Arena<Device>& arena, const ModelConfig&
   x.clear();
   for (int64_t l = 0; l < (plan.backward ? config.num_hidden_layers + 1 : 1); l++) x.push_back(take("activations", n, hidden));
   layers.clear();
-  for (int64_t l = 0; l < (plan.backward && !plan.recompute ? config.num_hidden_layers : 1); l++)
+  for (int64_t l = 0; l < (plan.backward ? config.num_hidden_layers - plan.recompute_layers : 1); l++)
     layers.push_back(lay_out_layer<Device, T>(arena, config, plan));
   final_norm = take("activations", n, hidden);
   final_rstd = take_stat("activations", n, 1).data;

@@ -20,7 +20,11 @@ struct DecoderPlan {
   double lora_dropout = 0;  // above 0: buffers for it
   bool quantized = false;   // linear layers are dequantized one at a time
   bool backward = false;
-  bool recompute = false;         // keep each layer's input only, run its forward again in the backward pass
+  // So many of the first layers keep their input only and run their forward again in the backward pass: 0 .. layers - 1. They and the
+  // layer after them share one set of activations. That layer is the last to write to it, so its own are still there when the backward
+  // pass comes to it, and the set that all share costs one rerun less than there are layers. Of the last layers the same would hold;
+  // with the first, a pass that nothing follows, whose layers all share one set, is no other case.
+  int64_t recompute_layers = 0;
   bool head_unit_gradients = false;  // buffers for head_unit_gradients()
   int threads = 1;                // of the CPU, each with scratch of its own
 };
@@ -42,7 +46,7 @@ struct LayerActivations {
 template <class Device, class T>
 struct DecoderBuffers {
   std::vector<Mat<T>> x;  // [layers + 1] inputs of the layers and the last output; one without a backward pass
-  std::vector<LayerActivations<T>> layers;  // one where nothing of them is kept
+  std::vector<LayerActivations<T>> layers;  // of the last layers, each its own; the layers before share the first. One without a backward pass
   std::vector<Mat<Stat<T>>> ropes;          // a table for each of config.ropes
   Mat<T> final_norm;
   Stat<T>* final_rstd = nullptr;

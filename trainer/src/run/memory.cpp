@@ -44,7 +44,30 @@ int64_t total(const MemoryParts& parts) {
   return bytes;
 }
 
-MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t tokens, bool recompute) {
+int64_t bytes_of(const MemoryPlan& plan, const std::string& part) {
+  const auto found = std::find_if(plan.parts.begin(), plan.parts.end(), [&](const auto& named) { return named.first == part; });
+  return found == plan.parts.end() ? 0 : found->second;
+}
+
+double share_rerun(const ModelConfig& config, const MemoryNeed& need) {
+  if (config.post_norms || need.dora) return 1;
+  const AttentionShape shape = attention_shape(config);
+  const auto attention = static_cast<double>(config.hidden_size * (shape.qkv_cols() + shape.q_cols()));
+  const auto product = static_cast<double>(config.hidden_size * config.intermediate_size);
+  return (attention + 2 * product) / (attention + 3 * product);
+}
+
+double token_cost(const Job& job, const ModelConfig& config, const MemoryNeed& need, const MemoryPlan& plan) {
+  const double forward = job.finetuning_type == FinetuningType::lora ? 1.0 / 2 : 1.0 / 3;
+  const double layers = static_cast<double>(plan.decoder.recompute_layers) / static_cast<double>(config.num_hidden_layers);
+  const bool quantized = need.quantized_bytes > 0;
+  const double fixed = need.cuda ? Cuda::kMicroBatchCost + quantized * Cuda::kDequantizationCost : Cpu::kMicroBatchCost + quantized * Cpu::kDequantizationCost;
+  // No micro-batch holds more than its step, so room for more costs nothing and gains nothing.
+  const int64_t filled = std::min(plan.decoder.tokens_max, std::max<int64_t>(1, job.groups_per_step * need.largest_group_tokens));
+  return 1 + forward * share_rerun(config, need) * layers + fixed / static_cast<double>(filled);
+}
+
+MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t tokens, int64_t recompute_layers) {
   MemoryPlan plan;
   plan.micro_batch_tokens = tokens;
   auto& d = plan.decoder;
@@ -57,8 +80,9 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
   d.quantized = need.quantized_bytes > 0;
   d.threads = need.threads;
   d.backward = true;
-  d.recompute = recompute;
+  d.recompute_layers = recompute_layers;
   d.head_unit_gradients = job.objective == Objective::dpo && job.finetuning_type == FinetuningType::lora;
+  plan.cost = token_cost(job, config, need, plan);
 #ifdef CONCORD_CUDA
   if (need.cuda) {
     plan.parts = parts_on_gpu(job, config, need, d);
@@ -73,6 +97,37 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
   plan.parts.emplace_back("loading", std::max<int64_t>(0, loading - plan.total_bytes));
   plan.total_bytes += plan.parts.back().second;
   return plan;
+}
+
+int64_t wanted_tokens(const Job& job, const MemoryNeed& need) {
+  if (job.micro_batch_tokens > 0) return job.micro_batch_tokens;
+  return need.cuda ? Cuda::kMicroBatchTokens : Cpu::kMicroBatchTokens;
+}
+
+// The wanted micro-batch and, where the job leaves it to the plan, its halves down to the largest group, which is not divided.
+std::vector<int64_t> sizes_to_try(const Job& job, const MemoryNeed& need) {
+  std::vector<int64_t> sizes = {wanted_tokens(job, need)};
+  if (job.micro_batch_tokens > 0) return sizes;
+  while (sizes.back() > need.largest_group_tokens) sizes.push_back(std::max(sizes.back() / 2, need.largest_group_tokens));
+  return sizes;
+}
+
+// How many layers the job lets be recomputed. All but one are what all need (DecoderPlan::recompute_layers).
+struct RerunRange {
+  int64_t least, most;
+};
+RerunRange rerun_range(const Job& job, const ModelConfig& config) {
+  const int64_t all = config.num_hidden_layers - 1;
+  return {job.gradient_checkpointing.value_or(false) ? all : 0, job.gradient_checkpointing.value_or(true) ? all : 0};
+}
+
+// Each recomputed layer saves one set of activations, so two plans tell how many it takes. That of the most may not fit.
+MemoryPlan plan_with_least_rerun(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t tokens, RerunRange rerun, int64_t available_bytes) {
+  const MemoryPlan plan = plan_for(job, config, need, tokens, rerun.least);
+  const int64_t over = plan.total_bytes - available_bytes;
+  if (over <= 0 || rerun.least == rerun.most) return plan;
+  const int64_t saved = bytes_of(plan, "activations") - bytes_of(plan_for(job, config, need, tokens, rerun.least + 1), "activations");
+  return plan_for(job, config, need, tokens, std::min(rerun.most, rerun.least + (over + saved - 1) / saved));
 }
 
 std::optional<int64_t> number_in(const char* path) {
@@ -104,22 +159,19 @@ void MemoryNeed::cover(const Dataset& data) {
 }
 
 MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes) {
-  const int64_t wanted = job.micro_batch_tokens > 0 ? job.micro_batch_tokens : need.cuda ? Cuda::kMicroBatchTokens : Cpu::kMicroBatchTokens;
+  const int64_t wanted = wanted_tokens(job, need);
+  const RerunRange rerun = rerun_range(job, config);
   const auto fits = [&](const MemoryPlan& plan) { return plan.total_bytes <= available_bytes; };
-  const bool may_keep = !job.gradient_checkpointing.value_or(false);
-  const bool may_recompute = job.gradient_checkpointing.value_or(true);
-  if (may_keep) {
-    MemoryPlan plan = plan_for(job, config, need, wanted, false);
-    if (fits(plan)) return plan;
+  std::optional<MemoryPlan> best;
+  for (const int64_t tokens : sizes_to_try(job, need)) {
+    MemoryPlan plan = plan_with_least_rerun(job, config, need, tokens, rerun, available_bytes);
+    if (fits(plan) && (!best || plan.cost < best->cost)) best = std::move(plan);
   }
-  for (const int64_t tokens : {wanted, job.micro_batch_tokens > 0 ? wanted : need.largest_group_tokens}) {
-    MemoryPlan plan = plan_for(job, config, need, tokens, may_recompute);
-    if (fits(plan)) return plan;
-  }
-  const MemoryPlan least = plan_for(job, config, need, 1, may_recompute);
+  if (best) return *best;
+  const MemoryPlan least = plan_for(job, config, need, 1, rerun.most);
   if (fits(least)) {
     out_of_memory("out of memory: micro_batch_tokens " + std::to_string(wanted) + " needs " +
-                  megabytes(plan_for(job, config, need, wanted, may_recompute).total_bytes) + " and " + megabytes(available_bytes) +
+                  megabytes(plan_for(job, config, need, wanted, rerun.most).total_bytes) + " and " + megabytes(available_bytes) +
                   " are free; lower it, or leave it out to have it chosen");
   }
   std::string message = "out of memory: this job needs " + megabytes(least.total_bytes) + " at least and " +
@@ -130,7 +182,7 @@ MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNe
     MemoryNeed smaller = need;
     smaller.largest_group_tokens = tokens;
     smaller.longest_sequence_tokens = std::min(need.longest_sequence_tokens, tokens);
-    if (fits(plan_for(job, config, smaller, 1, may_recompute))) {
+    if (fits(plan_for(job, config, smaller, 1, rerun.most))) {
       out_of_memory(message + "; groups of up to " + std::to_string(tokens) + " tokens would fit (the largest has " +
                     std::to_string(need.largest_group_tokens) + "): lower max_length");
     }
@@ -172,7 +224,8 @@ Json memory_json(const MemoryPlan& plan) {
   return Json::Object{{"total_bytes", plan.total_bytes},
                       {"parts_bytes", parts},
                       {"micro_batch_tokens", plan.micro_batch_tokens},
-                      {"gradient_checkpointing", plan.decoder.recompute}};
+                      {"gradient_checkpointing", plan.decoder.recompute_layers > 0},
+                      {"recomputed_layers", plan.decoder.recompute_layers}};
 }
 
 }  // namespace concord

@@ -10,6 +10,7 @@ namespace concord {
 struct MemoryPlan {
   DecoderPlan decoder;
   int64_t micro_batch_tokens = 0;
+  double cost = 0;    // time for a token, as plan_memory has it
   MemoryParts parts;  // data, weights, gradients, optimizer, then the decoder's buffers
   int64_t total_bytes = 0;
 };
@@ -31,8 +32,14 @@ struct MemoryNeed {
   void cover(const Dataset& data);  // its size, largest group and longest sequence
 };
 
-// Keeps activations if they fit, else recomputes them layer by layer, else shrinks the micro-batch to the largest group;
-// if that does not fit either, Failure(3) says what it needs, what there is and what would fit.
+// The fastest of the micro-batches and numbers of recomputed layers that the job allows and that fit; of equally fast ones the largest
+// micro-batch. If none fits, Failure(3) says what it needs, what there is and what would fit.
+//
+// The time for a token, where forward and backward pass are 1:
+//   1 + forward x rerun x (recomputed layers / layers) + fixed / (tokens of a micro-batch)
+// forward: of an adapter 1/2 (of 4 FLOPs for each weight of the base 2 are forward: its own gradient is not computed), of all weights 1/3 (2 of 6).
+// rerun: the share of a layer's products that is computed again: all but the last, unless its norm or DoRA's gain reads the result.
+// fixed: what a micro-batch costs whatever its size, in tokens: the device's kMicroBatchCost and, on a quantized base, kDequantizationCost.
 MemoryPlan plan_memory(const Job& job, const ModelConfig& config, const MemoryNeed& need, int64_t available_bytes);
 
 int64_t available_memory_bytes();  // of the CPU: free now, within the limits of this process (ulimit -v) and of its control group

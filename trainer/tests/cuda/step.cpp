@@ -11,8 +11,9 @@ using namespace twin;
 namespace {
 
 struct Options {
-  bool full = false, recompute = false, unit = false, dora = false;
+  bool full = false, unit = false, dora = false;
   double dropout = 0;
+  int64_t recomputed = 0;
 };
 
 struct Step {
@@ -94,7 +95,7 @@ Step run(Device& device, const Problem& p, const Options& options) {
   plan.dora = options.dora;
   plan.lora_dropout = options.dropout;
   plan.backward = true;
-  plan.recompute = options.recompute;
+  plan.recompute_layers = options.recomputed;
   plan.head_unit_gradients = options.unit;
   Decoder<Device, T> decoder(device, p.config, views, plan);
   const Lora<Device, T>* adapter = options.full ? nullptr : &lora;
@@ -177,10 +178,23 @@ TEST("a step of all weights, every family") {
 
 TEST("layers recomputed, dropout, DoRA") {
   const Problem problem(family_configs().front(), 1);
-  compare(problem, {.recompute = true, .unit = true}, "recomputed");
+  compare(problem, {.unit = true, .recomputed = 1}, "recomputed");
   compare(problem, {.dropout = 0.3}, "dropout");
   compare(problem, {.dora = true}, "DoRA");
-  compare(problem, {.recompute = true, .dora = true}, "DoRA, recomputed");
+  compare(problem, {.dora = true, .recomputed = 1}, "DoRA, recomputed");
+}
+
+TEST("layers that are recomputed change no bit of a gradient, however many they are, in every family") {
+  for (const ModelConfig& config : family_configs(4)) {
+    const Problem problem(config, 1);
+    for (Options options : {Options{.unit = true}, Options{.full = true}, Options{.dora = true}, Options{.dropout = 0.3}}) {
+      const std::vector<double> kept = run<Cuda, Bf16>(cuda(), problem, options).grads;
+      for (const int64_t layers : {1, 2, 3}) {
+        options.recomputed = layers;
+        CHECK((run<Cuda, Bf16>(cuda(), problem, options).grads == kept));
+      }
+    }
+  }
 }
 
 TEST("a step on tensor cores") {

@@ -36,6 +36,8 @@ class Cuda {
   static constexpr bool has_host_memory = false;
   static constexpr int64_t kLogits = 1 << 27;  // at a time; 1,024 rows of the largest usual vocabularies
   static constexpr int64_t kMicroBatchTokens = 8192;
+  // Estimates for an 8B model on an H200, whose 8,192 tokens take 0.41 s: 1,500 launches of 3 us are 5 ms, dequantizing NF4 forward and back 8 ms.
+  static constexpr double kMicroBatchCost = 100, kDequantizationCost = 160;
   static constexpr int64_t kSamplesInFlight = 512, kCacheBytes = INT64_MAX;
   static constexpr int64_t kAlign = 256;
   struct Free {
