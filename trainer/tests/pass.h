@@ -18,6 +18,7 @@ struct Pass {
   TempDir dir;
   concord::Job job;
   concord::Cpu cpu;
+  int64_t available;  // memory that is planned with
   concord::TrainedModel model;
   concord::Dataset data;
   std::optional<concord::Lora<concord::Cpu, float>> reference_lora;
@@ -25,22 +26,23 @@ struct Pass {
   concord::StepStats stats;
 
   // `job` lacks output_dir; micro_batch_tokens and gradient_checkpointing are as it says.
-  explicit Pass(const concord::Json& members, int threads = 0) : job(parse(members)), cpu(threads), model(job) {
+  explicit Pass(const concord::Json& members, int threads = 0, int64_t available_bytes = INT64_MAX)
+      : job(parse(members)), cpu(threads), available(available_bytes), model(job) {
     data = concord::load_dataset(job.train_file, job.signal(), job.truncation_mode, resolve_max_length(job, model.config),
                                  model.config);
     model.allocate_training_state(job);
     if (job.needs_reference()) {
       if (!job.reference_adapter.empty())
         reference_lora = concord::make_lora<concord::Cpu, float>(cpu, model.config, concord::read_adapter(job.reference_adapter, model.config), false);
-      const concord::MemoryPlan plan = plan_of();
-      concord::Decoder<concord::Cpu, float> decoder(cpu, model.config, model.base(), plan.decoder);
+      const concord::MemoryPlan planned = plan();
+      concord::Decoder<concord::Cpu, float> decoder(cpu, model.config, model.base(), planned.decoder);
       concord::ReferenceCache cache{"", (dir / "reference.safetensors"), {}, false};
       const auto scorer = [&](const concord::PackedBatch& batch, std::vector<float>& logps) {
         decoder.forward(batch, reference_lora ? &*reference_lora : nullptr);
         logps.resize(batch.n_rows());
         decoder.head_logps(logps.data());
       };
-      compute_reference(cache, data, scorer, plan.micro_batch_tokens);
+      compute_reference(cache, data, scorer, planned.micro_batch_tokens);
       reference = cache.logps;
     }
     stats = run(true);
@@ -48,15 +50,23 @@ struct Pass {
 
   // The loss at the parameters as they stand; with `learn` its gradients are added.
   concord::StepStats run(bool learn) {
-    const concord::MemoryPlan plan = plan_of();
-    concord::Decoder<concord::Cpu, float> decoder(cpu, model.config, model.base(), plan.decoder);
+    const concord::MemoryPlan planned = plan();
+    concord::Decoder<concord::Cpu, float> decoder(cpu, model.config, model.base(), planned.decoder);
     const bool full = job.finetuning_type == concord::FinetuningType::full;
     concord::WeightViews<float> grads;
     if (full) grads = concord::weight_views<float>(model.config, model.weight_grads.data());
     std::vector<int64_t> all(data.groups.size());
     std::iota(all.begin(), all.end(), int64_t{0});
-    concord::StepRunner<concord::Cpu, float> runner({&decoder, model.lora.get(), full ? &grads : nullptr}, job, plan.micro_batch_tokens);
+    concord::StepRunner<concord::Cpu, float> runner({&decoder, model.lora.get(), full ? &grads : nullptr}, job, planned.micro_batch_tokens);
     return runner.run(data, all, reference, learn);
+  }
+
+  concord::MemoryPlan plan() const {
+    concord::MemoryNeed need{model.layout.elements, model.trainable(), 0, 0, model.lora_ranks(), model.dora(), cpu.threads()};
+    need.quantized_bytes = model.quantized.bytes();
+    need.cover(data);
+    if (reference_lora) need.lora_ranks = std::max(need.lora_ranks, ranks_max(*reference_lora));
+    return plan_memory(job, model.config, need, available);
   }
 
   double grad_norm() { return global_norm(cpu, model.grads().data(), model.trainable()); }
@@ -65,14 +75,6 @@ struct Pass {
   concord::Job parse(concord::Json members) {
     members.set("output_dir", dir / "out");
     return concord::parse_job(members, "job.json");
-  }
-
-  concord::MemoryPlan plan_of() {
-    concord::MemoryNeed need{model.layout.elements, model.trainable(), 0, 0, model.lora_ranks(), model.dora(), cpu.threads()};
-    need.quantized_bytes = model.quantized.bytes();
-    need.cover(data);
-    if (reference_lora) need.lora_ranks = std::max(need.lora_ranks, ranks_max(*reference_lora));
-    return plan_memory(job, model.config, need, INT64_MAX);
   }
 };
 

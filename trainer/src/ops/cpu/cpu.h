@@ -49,7 +49,7 @@ class Cpu {
   // Long enough for full-speed products; more only moves activations out of the caches (bench/RESULTS.md).
   static constexpr int64_t kMicroBatchTokens = 2048;
   // Of each micro-batch, in tokens' time: measured (bench/RESULTS.md, Micro-batches).
-  static constexpr double kMicroBatchCost = 2, kDequantizationCost = 20;
+  static constexpr double kMicroBatchCost = 4, kDequantizationCost = 10;
   static constexpr int64_t kSamplesInFlight = 128, kCacheBytes = int64_t{1} << 30;  // of generation, at most
   template <class V>
   using Buffer = std::vector<V>;
