@@ -56,7 +56,7 @@ struct Job {
   int64_t max_length = 0;                   // 0: the model's max_position_embeddings
   TruncationMode truncation_mode = TruncationMode::drop;
 
-  std::optional<bool> gradient_checkpointing;  // absent: auto, only where activations do not fit
+  std::optional<bool> gradient_checkpointing;  // of all layers; absent: auto, of as many as the plan chooses
 
   std::optional<int64_t> eval_steps, save_steps;
   int64_t save_total_limit = 2;             // 0: keep all

@@ -48,7 +48,7 @@ class Cpu {
   static constexpr int64_t kLogits = 1 << 20;  // at a time; 4 MB of floats stay in the second-level caches
   // Long enough for full-speed products; more only moves activations out of the caches (bench/RESULTS.md).
   static constexpr int64_t kMicroBatchTokens = 2048;
-  // Of each micro-batch, in tokens' time: measured (bench/RESULTS.md, Micro-batches).
+  // Of each micro-batch, in tokens' time; dequantizing NF4, FP8 costs less (bench/RESULTS.md, Micro-batches).
   static constexpr double kMicroBatchCost = 4, kDequantizationCost = 10;
   static constexpr int64_t kSamplesInFlight = 128, kCacheBytes = int64_t{1} << 30;  // of generation, at most
   template <class V>
