@@ -201,4 +201,7 @@ TEST("the plan of a GPU's memory holds the base in two bytes a weight") {
   const auto weights = std::find_if(plan.parts.begin(), plan.parts.end(), [](const auto& part) { return part.first == "weights"; });
   CHECK_EQ(weights->second, int64_t{2'000'000 + 6 * 10'000});
   CHECK_EQ(plan.micro_batch_tokens, 8192);
+  const MemoryPlan scarce = plan_memory(job, read_checkpoint_config(job.model_name_or_path), need, plan.total_bytes / 2);
+  CHECK(scarce.total_bytes <= plan.total_bytes / 2);
+  CHECK(scarce.cost >= plan.cost);
 }
