@@ -203,7 +203,8 @@ TEST("the peak of a run is within a tenth of its plan: activations kept, recompu
 
 TEST("the peak of a step with some of the layers recomputed is within a tenth of its plan") {
   const PeakModel model;
-  const Json job = Json::Object{{"model_name_or_path", model.dir / "model"}, {"train_file", model.dir / "groups"}, {"objective", "dpo"}, {"micro_batch_tokens", 3072}};
+  const Json job = Json::Object{{"model_name_or_path", model.dir / "model"}, {"train_file", model.dir / "groups"}, {"objective", "dpo"},
+                                {"micro_batch_tokens", 3072}};
   std::fflush(nullptr);
   const pid_t pid = fork();  // the peak of a process is that of all it did
   if (pid == 0) {
