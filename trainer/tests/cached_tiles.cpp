@@ -1,6 +1,7 @@
 // Tiles of cached attention: together they give each row each of its keys once, from the cache's right row.
 #include "ops/cached_tiles.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -32,7 +33,9 @@ struct Tiled {
       for (const auto& [key, row] : seen[r]) CHECK_EQ(row, segments[r].key_row(key));
     }
   }
-  size_t tiles() const { return lists.view().tiles.size(); }
+  size_t tiles() const {
+    return static_cast<size_t>(std::ranges::count_if(lists.view().tiles, [](const CachedTile& tile) { return tile.rows() > 0; }));
+  }
 };
 
 }  // namespace
@@ -56,4 +59,10 @@ TEST("long sequences come in parts, of bounded number") {
   const Tiled tiled({{0, 300, 1000, 1600}, {0, 300, 2000, 2001}, {3000, 100'000, 0, 0}}, 4);
   tiled.check_complete();
   CHECK_EQ(tiled.tiles(), size_t{2 + 3 + 1 + 8});
+}
+
+TEST("a list is filled up with empty tiles, so that many lists have one length") {
+  const Tiled one({{0, 5, 0, 0}}, 1), four({{0, 300, 1000, 1600}, {0, 300, 2000, 2001}}, 4), none({}, 1);
+  for (const Tiled* tiled : {&one, &four}) CHECK_EQ(tiled->lists.view().tiles.size(), CachedLists::kTiles);
+  CHECK(none.lists.view().tiles.empty());
 }

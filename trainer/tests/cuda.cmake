@@ -32,7 +32,7 @@ elseif(concord_has_nvcc)
 endif()
 
 # A .cu file as C++: a file that includes it. cuBLASLt's products have a stand-in.
-set(emulated_sources ${CMAKE_CURRENT_SOURCE_DIR}/src/ops/cuda/cuda.cpp ${CMAKE_CURRENT_SOURCE_DIR}/src/ops/cuda/nccl.cpp)
+set(emulated_sources ${CMAKE_CURRENT_SOURCE_DIR}/src/ops/cuda/cuda.cpp ${CMAKE_CURRENT_SOURCE_DIR}/src/ops/cuda/nccl.cpp ${CMAKE_CURRENT_SOURCE_DIR}/src/ops/cuda/graphs.cpp)
 foreach(source ${cuda_sources})
   if(source MATCHES "\\.cu$")
     get_filename_component(name ${source} NAME_WE)

@@ -1,6 +1,7 @@
 #include "lora/lora.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <type_traits>
 
@@ -73,7 +74,9 @@ void attach(Lora<Device, T>& lora) {
 
 template <class Device, class T>
 Lora<Device, T> make_lora(Device& device, const ModelConfig& c, const Adapter& adapter, bool trainable) {
+  static std::atomic<int64_t> ids = 0;
   Lora<Device, T> lora;
+  lora.id = ++ids;
   lora.config = adapter.config;
   int64_t rows = 0;
   auto module = adapter.modules.begin();

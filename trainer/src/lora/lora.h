@@ -59,6 +59,7 @@ struct Lora {
     }
     const LoraLinear<T>& of(Projection projection) const { return const_cast<Layer*>(this)->of(projection); }
   };
+  int64_t id = 0;  // no other's in this process
   AdapterConfig config;
   std::vector<AdaptedModule> modules;
   std::vector<Layer> layers;

@@ -38,7 +38,15 @@ Mat<const T> Decoder<Device, T>::adapter_input(int64_t l, Projection projection,
 }
 
 template <class Device, class T>
+void Decoder<Device, T>::place(std::span<const int32_t> tokens, std::span<const int32_t> positions) {
+  tokens_ = static_cast<int64_t>(tokens.size());
+  batch_.tokens = device_.place(tokens, b_.tokens).data();
+  batch_.positions = device_.place(positions, b_.positions).data();
+}
+
+template <class Device, class T>
 void Decoder<Device, T>::place(const PackedBatch& batch) {
+  place(batch.tokens, batch.positions);
   batch_.rows = batch.n_rows();
   batch_.token_ids = device_.place(std::span(batch.token_ids), b_.token_ids).data();
   batch_.head_rows = device_.place(std::span(batch.rows), b_.rows).data();
@@ -52,14 +60,14 @@ template <class Device, class T>
 void Decoder<Device, T>::forward(const PackedBatch& batch, const Lora<Device, T>* lora) {
   place(batch);
   const LoraRows<Device, T> all{0, batch.n_tokens(), lora};
-  run_layers(batch.tokens, batch.positions, Adapters(&all, lora ? 1 : 0),
+  run_layers(Adapters(&all, lora ? 1 : 0),
              [&](int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse) { attend(layer, qkv, attn, lse); });
 }
 
 template <class Device, class T>
 void Decoder<Device, T>::forward(const PackedBatch& batch, Adapters lora, KvCache<Device, T>& cache) {
   place(batch);
-  run_layers(batch.tokens, batch.positions, lora, [&](int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse) {
+  run_layers(lora, [&](int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse) {
     cache.keep(layer, qkv);
     attend(layer, qkv, attn, lse);
   });
@@ -68,10 +76,20 @@ void Decoder<Device, T>::forward(const PackedBatch& batch, Adapters lora, KvCach
 template <class Device, class T>
 void Decoder<Device, T>::forward(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora, KvCache<Device, T>& cache) {
   batch_ = {};
-  run_layers(tokens, positions, lora, [&](int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>>) {
-    cache.keep(layer, qkv);
-    cache.attend(layer, qkv, attention_rule(layer), attn);
-  });
+  place(tokens, positions);
+  const auto launches = [&] {
+    run_layers(lora, [&](int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>>) {
+      cache.keep(layer, qkv);
+      cache.attend(layer, qkv, attention_rule(layer), attn);
+    });
+  };
+  if constexpr (Device::has_host_memory) {
+    launches();
+  } else {
+    std::vector<int64_t> key = cache.launch_key();
+    for (const LoraRows<Device, T>& rows : lora) key.insert(key.end(), {rows.begin, rows.end, rows.lora->id});
+    graphs_.run(device_, key, launches);
+  }
 }
 
 template <class Device, class T>
@@ -110,11 +128,7 @@ void Decoder<Device, T>::rotate(int64_t l, Mat<T> qkv, Stat<T> direction) {
 }
 
 template <class Device, class T>
-void Decoder<Device, T>::run_layers(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora,
-                                    const Attention& attention) {
-  tokens_ = static_cast<int64_t>(tokens.size());
-  batch_.tokens = device_.place(tokens, b_.tokens).data();
-  batch_.positions = device_.place(positions, b_.positions).data();
+void Decoder<Device, T>::run_layers(Adapters lora, const Attention& attention) {
   const int64_t n_layers = config_.num_hidden_layers;
   ops::embedding<T>(device_, weights_.embed, batch_.tokens, static_cast<Stat<T>>(config_.embedding_scale), x(0));
   ops::rms_norm<T>(device_, x(0), norm_of(weights_.layers[0].pre_attention_norm), top(acts(0).norm1), acts(0).rstd1);

@@ -71,10 +71,12 @@ class Decoder {
     AttentionView attention;
   };
 
+  // Where the device reads them.
+  void place(std::span<const int32_t> tokens, std::span<const int32_t> positions);
   void place(const PackedBatch& batch);
   // Attention of one layer over already rotated qkv; fills attn and, where there is a backward pass, lse.
   using Attention = std::function<void(int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse)>;
-  void run_layers(std::span<const int32_t> tokens, std::span<const int32_t> positions, Adapters lora, const Attention& attention);
+  void run_layers(Adapters lora, const Attention& attention);
   void attend(int64_t layer, Mat<T> qkv, Mat<T> attn, Mat<Stat<T>> lse);
   AttentionRule attention_rule(int64_t layer) const {
     return {config_.attention_scale, config_.attention_softcap, config_.layers[layer].window};
@@ -124,6 +126,7 @@ class Decoder {
   int64_t tokens_ = 0;
   Placed batch_;
   std::optional<DropoutStep> dropout_step_;
+  typename Device::Graphs graphs_;  // of passes of single tokens
 };
 
 }  // namespace concord

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "model/weights.h"
 
@@ -37,13 +38,20 @@ class KvCache {
     if (!Device::has_host_memory) found_.resize(lists_.n_parts() * shape_.heads * (shape_.head_dim + 1));
   }
 
+  // What the launches of keep() and attend() depend on, but for qkv and out: where the lists lie and how long they are.
+  std::vector<int64_t> launch_key() const {
+    const auto address = [](const void* p) { return static_cast<int64_t>(reinterpret_cast<intptr_t>(p)); };
+    return {address(placed_rows_), address(view_.segments.data()), std::ssize(view_.segments), address(view_.tiles.data()), std::ssize(view_.tiles),
+            address(view_.parts.data()), std::ssize(view_.parts), address(found_.data())};
+  }
+
   // Keeps the keys and values of rotated qkv.
   void keep(int64_t l, Mat<const T> qkv) {
     ops::put_rows<T>(device_, qkv.col_range(shape_.q_cols(), shape_.qkv_cols()), placed_rows_, layer(l));
   }
   // out[t] = attention of qkv's row t over what it sees of the layer.
   void attend(int64_t l, Mat<const T> qkv, const AttentionRule& rule, Mat<T> out) {
-    const Mat<Stat<T>> found(found_.data(), lists_.n_parts() * shape_.heads, shape_.head_dim + 1);
+    const Mat<Stat<T>> found(found_.data(), std::ssize(found_) / (shape_.head_dim + 1), shape_.head_dim + 1);
     ops::cached_attention<T>(device_, qkv, shape_, rule, layer(l), view_, out, found);
   }
 

@@ -26,6 +26,7 @@ void CachedLists::set(std::span<const CachedSegment> segments, int64_t heads_per
     while (end < n && end - begin < rows_max && share_prompt(segments_[begin], segments_[end])) end++;
     add_rows(begin, end);
   }
+  tiles_.resize((tiles_.size() + kTiles - 1) / kTiles * kTiles);
 }
 
 void CachedLists::add_rows(int32_t begin, int32_t end) {

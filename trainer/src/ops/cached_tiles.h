@@ -29,6 +29,7 @@ struct CachedSegment {
 struct CachedTile {
   int32_t row_begin = 0, row_end = 0, first = 0, last = 0, base = 0;
   int32_t part = 0;  // which of its rows' parts
+  // Empty ones stand at the end of a list, whose length then is the same for many batches.
 
   CONCORD_HOST_DEVICE int64_t rows() const { return row_end - row_begin; }
 };
@@ -42,7 +43,8 @@ struct CachedView {
 
 class CachedLists {
  public:
-  // Replaces the lists; no allocation once they have grown. heads_per_kv: query heads that read one key-value head.
+  static constexpr size_t kTiles = 32;
+  // Replaces the lists, tiles in multiples of kTiles; no allocation once they have grown. heads_per_kv: query heads that read one key-value head.
   void set(std::span<const CachedSegment> segments, int64_t heads_per_kv);
   CachedView view() const { return {segments_, tiles_, parts_}; }
   int64_t n_parts() const { return parts_.empty() ? 0 : parts_.back().last; }

@@ -17,6 +17,7 @@ namespace emulated {
 
 dim3 thread, block, block_size, grid_size;
 unsigned char* shared_memory = nullptr;
+Graph* capturing = nullptr;
 
 namespace {
 
@@ -189,6 +190,11 @@ const uint64_t* exchange_in_warp(uint64_t word) {
   }
   while (warp.exchanges == this_one) yield();
   return words;
+}
+
+void submit(std::function<void()> launch) {
+  if (capturing) capturing->push_back(std::move(launch));
+  else launch();
 }
 
 void copy_later(void* to, const void* from) {

@@ -19,6 +19,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <utility>
+#include <vector>
 
 #define __global__
 #define __device__
@@ -43,6 +45,10 @@ extern unsigned char* shared_memory;
 
 // Runs `body` once for each thread of each block. `name` is told where the kernel touches what is not there.
 void run(const char* name, dim3 grid, dim3 block, int64_t shared_bytes, const std::function<void()>& body);
+// Runs what a launch would, or takes it down where a graph is being made.
+void submit(std::function<void()> launch);
+using Graph = std::vector<std::function<void()>>;
+extern Graph* capturing;
 // Until every thread of the block that has not ended is here.
 void sync_block();
 // The words that the 32 threads of the caller's warp brought, once all are here. Valid until the second call after it.
@@ -90,7 +96,7 @@ V __shfl_sync(unsigned, V value, int lane) {
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 
 using cudaStream_t = void*;
-enum cudaError_t { cudaSuccess, cudaErrorMemoryAllocation, cudaErrorNotReady };
+enum cudaError_t { cudaSuccess, cudaErrorMemoryAllocation, cudaErrorNotReady, cudaErrorStreamCaptureUnsupported };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
 enum { cudaStreamNonBlocking, cudaHostAllocDefault };
 struct cudaDeviceProp {
@@ -98,7 +104,9 @@ struct cudaDeviceProp {
   int major, minor;
 };
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline const char* cudaGetErrorString(cudaError_t) { return "out of memory"; }
+inline const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorStreamCaptureUnsupported ? "operation not permitted when stream is capturing" : "out of memory";
+}
 inline cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {"emulated", 9, 0}, cudaSuccess; }
 // A GPU made of a process is that process' own.
@@ -106,11 +114,13 @@ inline cudaError_t cudaDeviceGetPCIBusId(char* id, int bytes, int) { return std:
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 inline cudaError_t cudaMemGetInfo(size_t* free, size_t* all) { return *free = emulated::free_bytes(), *all = emulated::kMemoryBytes, cudaSuccess; }
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, int) { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t unless_capturing() { return emulated::capturing ? cudaErrorStreamCaptureUnsupported : cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return unless_capturing(); }
 inline cudaError_t cudaStreamQuery(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 inline cudaError_t cudaMalloc(void** p, size_t bytes) {
+  if (emulated::capturing) return unless_capturing();
   *p = emulated::allocate(bytes);
   return *p ? cudaSuccess : cudaErrorMemoryAllocation;
 }
@@ -119,6 +129,20 @@ inline cudaError_t cudaHostAlloc(void** p, size_t bytes, int) { return *p = std:
 inline cudaError_t cudaFreeHost(void* p) { return std::free(p), cudaSuccess; }
 inline cudaError_t cudaMemset(void* p, int value, size_t bytes) { return std::memset(p, value, bytes), cudaSuccess; }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  if (emulated::capturing) return unless_capturing();  // the backend's copies are from staging memory, whose bytes change
   return std::memcpy(to, from, bytes), cudaSuccess;
 }
 inline cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) { return cudaMemset(p, value, bytes); }
+
+using cudaGraph_t = emulated::Graph*;
+using cudaGraphExec_t = emulated::Graph*;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal };
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) { return emulated::capturing = new emulated::Graph, cudaSuccess; }
+inline cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) { return *graph = std::exchange(emulated::capturing, nullptr), cudaSuccess; }
+inline cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* ready, cudaGraph_t graph, unsigned) { return *ready = new emulated::Graph(*graph), cudaSuccess; }
+inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) { return delete graph, cudaSuccess; }
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t) {
+  for (const auto& launch : *graph) launch();
+  return cudaSuccess;
+}

@@ -77,6 +77,7 @@ class Cpu {
   }
   template <class V>
   void fetch(const V*, V*, int64_t) {}
+  struct Graphs {};  // of other devices: launches that come again
 
  private:
   using BodyFn = void (*)(void* body, int64_t task, int worker);

@@ -32,6 +32,7 @@ __global__ void __launch_bounds__(kThreads) parts_kernel(Mat<const Bf16> qkv, At
                                                          const CachedSegment* segments, const CachedTile* tiles, const IndexRange* parts, Mat<float> found) {
   constexpr int kBlock = kForwardKeys<D>;
   const CachedTile tile = tiles[blockIdx.x];
+  if (tile.rows() == 0) return;
   const Keys keys(tile, segments, shape, blockIdx.y, scores.window);
   const int heads = static_cast<int>(shape.heads / shape.kv_heads), queries_here = static_cast<int>(tile.rows()) * heads;
   const int warp_query = static_cast<int>(threadIdx.x / kWarp) * kWarpRows;

@@ -1,9 +1,12 @@
 // An NVIDIA GPU as a device: its memory, and one stream on which everything runs in order. Members as in ops/cpu/cpu.h.
-// defines: Cuda, CudaBuffer
+// defines: Cuda, Cuda::Buffer, Cuda::Graphs
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -78,6 +81,7 @@ class Cuda {
 
   template <class V>
   class Buffer;
+  class Graphs;
 
  private:
   std::unique_ptr<State> state_;
@@ -101,13 +105,34 @@ class Cuda::Buffer {
   size_t size() const { return static_cast<size_t>(size_); }
   bool empty() const { return size_ == 0; }
   // Room for n; what was there is lost where that takes more than there is.
+  // In steps of a half at least, so that what grows by little does not move each time.
   void resize(int64_t n) {
-    if (n > size_) *this = Buffer(n);
+    if (n > size_) *this = Buffer(std::max(n, size_ + size_ / 2));
   }
 
  private:
   Memory memory_;
   int64_t size_ = 0;
+};
+
+// Series of launches that come again and again, handed to the device as one graph each: of short kernels the launches would take longer than
+// they do.
+class Cuda::Graphs {
+ public:
+  using Key = std::vector<int64_t>;
+  Graphs();
+  ~Graphs();
+
+  // f(), which launches and does nothing else with the device; what it launches, and every argument, follows from `key`. Called for the first
+  // two runs of a key: as it is, so that all that is made at a first launch is there, and to be taken down. From then on the graph runs.
+  void run(Cuda&, const Key& key, const std::function<void()>& f);
+
+ private:
+  struct Entry;
+  Entry& entry_of(const Key& key);
+
+  std::map<Key, Entry> entries_;
+  int64_t runs_ = 0;
 };
 
 }  // namespace concord
