@@ -18,16 +18,32 @@ std::array<float, 255> midpoints(const std::array<float, 256>& codes) {
   return middle;
 }
 
-template <size_t N>
-uint8_t nearest(const std::array<float, N>& bounds, float x) {
-  return static_cast<uint8_t>(std::lower_bound(bounds.begin(), bounds.end(), x) - bounds.begin());
+// How many bounds lie below; all are compared, so that many numbers go at a time.
+int32_t nf4_code(float x) {
+  int32_t code = 0;
+  for (const float bound : kNf4Bounds) code += x > bound;
+  return code;
+}
+
+// The codes of a block, two a byte, and its scale.
+float quantize_block(const float* x, int64_t n, uint8_t* codes) {
+  const float scale = largest_magnitude(x, n), inverse = scale > 0 ? 1 / scale : 0;
+  int32_t code[kNf4Block] = {};
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) code[i] = nf4_code(x[i] * inverse);
+  for (int64_t i = 0; i < pieces_of(n, 2); i++) codes[i] = static_cast<uint8_t>(code[2 * i] << 4 | code[2 * i + 1]);
+  return scale;
+}
+
+uint8_t nearest_scale_code(float x) {
+  static const auto middle = midpoints(dynamic_map());
+  return static_cast<uint8_t>(std::lower_bound(middle.begin(), middle.end(), x) - middle.begin());
 }
 
 void quantize_scales(QuantizedMatrix& q) {
   double sum = 0;
   for (const float scale : q.scales) sum += scale;
   q.scale_mean = static_cast<float>(sum / static_cast<double>(q.scales.size()));
-  static const auto middle = midpoints(dynamic_map());
   for (float& scale : q.scales) scale -= q.scale_mean;
   const auto n = static_cast<int64_t>(q.scales.size());
   for (int64_t begin = 0; begin < n; begin += kNf4ScaleBlock) {
@@ -35,7 +51,7 @@ void quantize_scales(QuantizedMatrix& q) {
     const float largest = largest_magnitude(q.scales.data() + begin, count);
     q.scale_scales.push_back(largest);
     for (int64_t i = begin; i < begin + count; i++)
-      q.scale_codes.push_back(nearest(middle, largest > 0 ? q.scales[i] / largest : 0.0f));
+      q.scale_codes.push_back(nearest_scale_code(largest > 0 ? q.scales[i] / largest : 0.0f));
   }
   q.scales.clear();
   q.scales.shrink_to_fit();
@@ -77,17 +93,12 @@ int64_t nf4_bytes(int64_t elements, bool double_quant) {
 QuantizedMatrix quantize_nf4(Cpu& cpu, Mat<const float> w, bool double_quant) {
   QuantizedMatrix q{double_quant ? Quantization::nf4_double : Quantization::nf4, w.rows, w.cols};
   const int64_t n = w.rows * w.cols, blocks = pieces_of(n, kNf4Block);
-  q.codes.assign(pieces_of(n, 2), 0);
+  q.codes.resize(pieces_of(n, 2));
   q.scales.resize(blocks);
   cpu.for_ranges(blocks, kBlocksPerPiece, [&](int64_t first, int64_t last) {
     for (int64_t block = first; block < last; block++) {
-      const int64_t begin = block * kNf4Block, count = std::min(kNf4Block, n - begin);
-      q.scales[block] = largest_magnitude(w.data + begin, count);
-      const float inverse = q.scales[block] > 0 ? 1 / q.scales[block] : 0;
-      for (int64_t i = begin; i < begin + count; i++) {
-        const uint8_t code = nearest(kNf4Bounds, w.data[i] * inverse);
-        q.codes[i / 2] |= i % 2 == 0 ? code << 4 : code;
-      }
+      const int64_t begin = block * kNf4Block;
+      q.scales[block] = quantize_block(w.data + begin, std::min(kNf4Block, n - begin), q.codes.data() + begin / 2);
     }
   });
   if (double_quant) quantize_scales(q);
