@@ -100,7 +100,7 @@ TEST("init and inspect: a checkpoint of the same weights, which scores, and a jo
     tiny::silently([&] { run_init(c.model + "/config.json", 3, dir / "fresh"); });
     const CheckpointDir fresh = open_checkpoint(dir / "fresh"), base = open_checkpoint(c.model);
     CHECK_EQ(fresh.tensors.size(), base.tensors.size());
-    for (const auto& [name, view] : fresh.tensors) CHECK(view->shape == base.tensor(name).shape);
+    for (const auto& [name, tensor] : fresh.tensors) CHECK(tensor.info->shape == base.tensor(name).shape);
     for (const float logp : tiny::score(dir, dir / "fresh", c.groups).logps) CHECK(std::isfinite(logp));
     const Json job = Json::Object{{"model_name_or_path", c.model}, {"train_file", c.groups}, {"output_dir", dir / "out"}, {"objective", "sft"}};
     const Ran ran = run_binary({"inspect", "--model", c.model, "--job", dir.write("job.json", to_text(job))});

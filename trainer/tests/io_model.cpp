@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <fstream>
 
 #include "check.h"
 #include "error.h"
@@ -113,7 +116,7 @@ TEST("init writes a checkpoint that opens, the same bytes for the same seed, and
   const std::string model = make_model(dir, config_with({{"torch_dtype", "\"bfloat16\""}}));
   const CheckpointDir checkpoint = open_checkpoint(model);
   CHECK(checkpoint.tensor("lm_head.weight").dtype == DType::BF16);
-  CHECK_EQ(to_f32(checkpoint.tensor("model.norm.weight"))[3], 1.f);
+  CHECK_EQ(checkpoint.read_weight("model.norm.weight")[3], 1.f);
   run_init(dir / "c.json", 7, dir / "same");
   run_init(dir / "c.json", 8, dir / "other");
   CHECK(read_file(dir / "same/model.safetensors").text() == read_file(dir / "m/model.safetensors").text());
@@ -125,7 +128,7 @@ TEST("init draws from the normal distribution the config asks for") {
   TempDir dir;
   const std::string model = make_model(dir, config_with({{"vocab_size", "20000"}, {"initializer_range", "0.05"}}));
   double sum = 0, squares = 0;
-  const auto values = to_f32(open_checkpoint(model).tensor("model.embed_tokens.weight"));
+  const auto values = open_checkpoint(model).read_weight("model.embed_tokens.weight");
   for (const float v : values) sum += v, squares += double{v} * v;
   const double n = static_cast<double>(values.size());
   CHECK_NEAR(sum / n, 0, 0.05 * 5 / std::sqrt(n));
@@ -174,6 +177,74 @@ TEST("a tied head may be stored as a copy but not as something else") {
   tensors.back().data = other.data();
   write_safetensors(path, tensors, {});
   CHECK_THROWS_WITH(open_checkpoint(model), "lm_head.weight that differs");
+}
+
+// With a vocabulary of 4099, so that a weight is many pieces and a rest.
+static CheckpointDir in_pieces(const TempDir& dir, const char* dtype, int64_t piece) {
+  CheckpointDir checkpoint = open_checkpoint(make_model(dir, config_with({{"torch_dtype", dtype}, {"vocab_size", "4099"}})));
+  checkpoint.piece = piece;
+  return checkpoint;
+}
+
+TEST("weights read in pieces are those of the file read whole, in every dtype, whatever the pieces") {
+  for (const char* dtype : {"\"float32\"", "\"float16\"", "\"bfloat16\""}) {
+    TempDir dir;
+    for (const int64_t piece : {1 << 18, 4099 * 8, 1024, 1000, 7}) {
+      std::filesystem::remove_all(dir / "m");
+      const CheckpointDir checkpoint = in_pieces(dir, dtype, piece);
+      const SafetensorsFile whole = read_safetensors(dir / "m/model.safetensors");
+      for (const TensorView& view : whole.tensors) CHECK(checkpoint.read_weight(view.name) == to_f32(view));
+      const std::vector<float> all = to_f32(*whole.find("lm_head.weight"));
+      for (const auto& [begin, n] : std::vector<std::pair<int64_t, int64_t>>{{0, 1}, {999, 2}, {1024, 1024}, {32'791, 1}, {5, 0}}) {
+        std::vector<float> some(static_cast<size_t>(n));
+        checkpoint.read_weight("lm_head.weight", begin, some);
+        CHECK(std::equal(some.begin(), some.end(), all.begin() + begin));
+      }
+    }
+  }
+}
+
+// Puts bytes into the file behind the trainer's back.
+static void overwrite(const std::string& path, size_t at, const void* bytes, size_t n) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(at));
+  file.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(n));
+}
+
+TEST("a number that is none, at the end of a later piece, is named with its place in the weight") {
+  TempDir dir;
+  const CheckpointDir checkpoint = in_pieces(dir, "\"bfloat16\"", 1024);
+  const TensorInfo& head = checkpoint.tensor("lm_head.weight");
+  const uint16_t nan = 0x7FC0, infinity = 0xFF80;
+  overwrite(dir / "m/model.safetensors", head.begin + 2 * (5 * 1024 - 1), &infinity, 2);
+  CHECK_THROWS_WITH(checkpoint.read_weight("lm_head.weight"), "the weight \"lm_head.weight\" holds infinity at element 5119; the file is damaged");
+  overwrite(dir / "m/model.safetensors", head.begin + 2 * (5 * 1024 - 1), &nan, 2);
+  CHECK_THROWS_WITH(checkpoint.read_weight("lm_head.weight"), "holds NaN at element 5119;");
+  std::vector<float> last(2);
+  CHECK_THROWS_WITH(checkpoint.read_weight("lm_head.weight", 5118, last), "holds NaN at element 5119;");
+}
+
+TEST("a file that is cut off or grows after it was opened is refused by name") {
+  TempDir dir;
+  const CheckpointDir checkpoint = in_pieces(dir, "\"float32\"", 1024);
+  const std::string path = dir / "m/model.safetensors";
+  const auto whole = std::filesystem::file_size(path);
+  const auto refused = [&](const char* weight) {
+    try {
+      (void)checkpoint.read_weight(weight);
+    } catch (const Failure& failure) {
+      CHECK_EQ(failure.exit_code, 2);
+      return std::string(failure.what());
+    }
+    return std::string();
+  };
+  for (const auto size : {whole - 1, whole / 2, whole + 8}) {
+    std::filesystem::resize_file(path, size);
+    const std::string why = path + ": changed its length while it was read, from " + std::to_string(whole) + " to " + std::to_string(size) + " bytes";
+    for (const char* weight : {"model.embed_tokens.weight", "model.norm.weight"}) CHECK(refused(weight).starts_with(why));
+  }
+  std::filesystem::remove(path);  // the open file is still the one that was checked
+  CHECK(refused("model.norm.weight").find("changed its length") != std::string::npos);
 }
 
 // Splits the checkpoint in two shards and writes the index.

@@ -21,7 +21,7 @@ std::string dequantized_model(const TempDir& dir, const std::string& model, Quan
   const CheckpointDir base = open_checkpoint(model);
   Cpu cpu;
   std::map<std::string, std::vector<float>> values;
-  for (const auto& [name, view] : base.tensors) values[name] = to_f32(*view);
+  for (const auto& [name, tensor] : base.tensors) values[name] = base.read_weight(name);
   for (const LinearSpec& linear : model_linears(base.config)) {
     const Mat<float> weight(values[linear.module + ".weight"].data(), linear.out, linear.in);
     ops::dequantize<float>(cpu, quantize(cpu, weight, how).view(), weight);

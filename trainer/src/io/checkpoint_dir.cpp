@@ -1,11 +1,11 @@
 #include "io/checkpoint_dir.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
+#include <memory>
 #include <set>
-#include <span>
 
 #include "error.h"
 #include "io/limits.h"
@@ -48,8 +48,8 @@ void check_shard_name(const JsonAt& at) {
   if (!name.ends_with(".safetensors")) at.refuse("is " + in_quotes(name) + ", but must end in .safetensors");
 }
 
-// Reads the shards; every tensor must be where weight_map says, and nothing else may be in them.
-void read_shards(CheckpointDir& checkpoint) {
+// Opens the shards; every tensor must be where weight_map says, and nothing else may be in them.
+void open_shards(CheckpointDir& checkpoint) {
   const std::string path = join_path(checkpoint.dir, index_name);
   refuse_link_out(checkpoint.dir, path);
   const Json index = parse_json(read_file(path, limits::index_bytes_max).text(), path);
@@ -67,11 +67,11 @@ void read_shards(CheckpointDir& checkpoint) {
   for (const std::string& shard : shards) {
     const std::string shard_path = join_path(checkpoint.dir, shard);
     refuse_link_out(checkpoint.dir, shard_path);
-    checkpoint.files.push_back(read_safetensors(shard_path));
-    for (const TensorView& view : checkpoint.files.back().tensors) {
-      const auto entry = shard_of.find(view.name);
+    checkpoint.files.push_back(open_safetensors(shard_path));
+    for (const TensorInfo& tensor : checkpoint.files.back().header.tensors) {
+      const auto entry = shard_of.find(tensor.name);
       if (entry == shard_of.end() || entry->second != shard)
-        bad_input(shard_path + ": holds tensor " + in_quotes(view.name) + ", which " + index_name + " does not place there");
+        bad_input(shard_path + ": holds tensor " + in_quotes(tensor.name) + ", which " + index_name + " does not place there");
       shard_of.erase(entry);
     }
   }
@@ -82,19 +82,30 @@ void read_shards(CheckpointDir& checkpoint) {
 // Old checkpoints carry this buffer; it holds no weights.
 bool is_passed_over(const std::string& name) { return name.ends_with("rotary_emb.inv_freq"); }
 
-bool same_bytes(const TensorView& x, const TensorView& y) {
-  return x.dtype == y.dtype && x.shape == y.shape && std::memcmp(x.data, y.data, x.bytes) == 0;
+bool same_bytes(const CheckpointDir::Weight& x, const CheckpointDir::Weight& y) {
+  if (x.info->dtype != y.info->dtype || x.info->shape != y.info->shape) return false;
+  constexpr size_t kPiece = 1 << 20;
+  std::string of_x, of_y;
+  for (size_t at = 0; at < x.info->bytes; at += of_x.size()) {
+    of_x.resize(std::min(kPiece, x.info->bytes - at));
+    of_y.resize(of_x.size());
+    x.file->read(x.info->begin + at, of_x.data(), of_x.size());
+    y.file->read(y.info->begin + at, of_y.data(), of_y.size());
+    if (of_x != of_y) return false;
+  }
+  return true;
 }
 
 void collect_tensors(CheckpointDir& checkpoint) {
-  for (const SafetensorsFile& file : checkpoint.files)
-    for (const TensorView& view : file.tensors) {
-      if (is_passed_over(view.name)) continue;
-      if (view.dtype != DType::F32 && view.dtype != DType::F16 && view.dtype != DType::BF16)
-        bad_input(file.path + ": tensor " + in_quotes(view.name) + " is " + std::string(dtype_name(view.dtype)) +
+  for (const OpenSafetensors& shard : checkpoint.files)
+    for (const TensorInfo& tensor : shard.header.tensors) {
+      const std::string& path = shard.header.path;
+      if (is_passed_over(tensor.name)) continue;
+      if (tensor.dtype != DType::F32 && tensor.dtype != DType::F16 && tensor.dtype != DType::BF16)
+        bad_input(path + ": tensor " + in_quotes(tensor.name) + " is " + std::string(dtype_name(tensor.dtype)) +
                   ", but must be F32, F16 or BF16");
-      if (!checkpoint.tensors.emplace(view.name, &view).second)
-        bad_input(file.path + ": tensor " + in_quotes(view.name) + " is also in another file");
+      if (!checkpoint.tensors.emplace(tensor.name, CheckpointDir::Weight{&tensor, &shard.file}).second)
+        bad_input(path + ": tensor " + in_quotes(tensor.name) + " is also in another file");
     }
 }
 
@@ -104,7 +115,7 @@ void drop_tied_head(CheckpointDir& checkpoint) {
   const auto head = checkpoint.tensors.find("lm_head.weight");
   const auto embedding = checkpoint.tensors.find("model.embed_tokens.weight");
   if (head == checkpoint.tensors.end() || embedding == checkpoint.tensors.end()) return;
-  if (!same_bytes(*head->second, *embedding->second))
+  if (!same_bytes(head->second, embedding->second))
     bad_input(checkpoint.dir + ": has a lm_head.weight that differs from model.embed_tokens.weight, though tie_word_embeddings is true");
   checkpoint.tensors.erase(head);
 }
@@ -116,38 +127,49 @@ void check_against_config(const CheckpointDir& checkpoint) {
     expected.insert(spec.name);
     const auto found = checkpoint.tensors.find(spec.name);
     if (found == checkpoint.tensors.end()) bad_input(checkpoint.dir + ": the weight " + in_quotes(spec.name) + " is missing");
-    if (found->second->shape != spec.shape)
-      bad_input(checkpoint.dir + ": the weight " + in_quotes(spec.name) + " has the shape " + shape_text(found->second->shape) +
+    if (found->second.info->shape != spec.shape)
+      bad_input(checkpoint.dir + ": the weight " + in_quotes(spec.name) + " has the shape " + shape_text(found->second.info->shape) +
                 ", but config.json asks for " + shape_text(spec.shape));
   }
-  for (const auto& [name, view] : checkpoint.tensors)
+  for (const auto& [name, weight] : checkpoint.tensors)
     if (!expected.contains(name))
       bad_input(checkpoint.dir + ": the weight " + in_quotes(name) + " has no place in a model of this config.json");
 }
 
-}  // namespace
-
-const TensorView& CheckpointDir::tensor(std::string_view name) const {
-  const auto found = tensors.find(name);
-  if (found == tensors.end()) bad_input(dir + ": the weight " + in_quotes(name) + " is missing");
-  return *found->second;
+bool all_finite(std::span<const float> values) {
+  uint32_t largest = 0;
+  for (const float v : values) largest = std::max(largest, std::bit_cast<uint32_t>(v) & 0x7FFFFFFFu);
+  return largest < 0x7F800000u;
 }
 
-void CheckpointDir::read_weight(std::string_view name, float* out) const {
-  const TensorView& view = tensor(name);
-  to_f32(view, out);
-  const std::span<const float> values(out, view.elements());
-  bool finite = true;
-  for (const float v : values) finite &= std::isfinite(v);
-  if (finite) return;
-  const auto at = std::find_if_not(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
-  bad_input(dir + ": the weight " + in_quotes(name) + " holds " + (std::isnan(*at) ? "NaN" : "infinity") + " at element " +
-            std::to_string(at - values.begin()) + "; the file is damaged, fetch it again");
+}  // namespace
+
+const CheckpointDir::Weight& CheckpointDir::weight(std::string_view name) const {
+  const auto found = tensors.find(name);
+  if (found == tensors.end()) bad_input(dir + ": the weight " + in_quotes(name) + " is missing");
+  return found->second;
+}
+
+void CheckpointDir::read_weight(std::string_view name, int64_t begin, std::span<float> out) const {
+  const auto [info, file] = weight(name);
+  const size_t width = dtype_bytes(info->dtype), step = std::min(static_cast<size_t>(piece), out.size());
+  const auto raw = std::make_unique_for_overwrite<std::byte[]>(step * width);
+  for (size_t done = 0; done < out.size();) {
+    const std::span<float> values = out.subspan(done, std::min(step, out.size() - done));
+    file->read(info->begin + (static_cast<size_t>(begin) + done) * width, raw.get(), values.size() * width);
+    to_f32(*info, raw.get(), values.size(), values.data());
+    if (!all_finite(values)) {
+      const auto at = std::find_if_not(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+      bad_input(dir + ": the weight " + in_quotes(name) + " holds " + (std::isnan(*at) ? "NaN" : "infinity") + " at element " +
+                std::to_string(begin + static_cast<int64_t>(done) + (at - values.begin())) + "; the file is damaged, fetch it again");
+    }
+    done += values.size();
+  }
 }
 
 std::vector<float> CheckpointDir::read_weight(std::string_view name) const {
-  std::vector<float> values(tensor(name).elements());
-  read_weight(name, values.data());
+  std::vector<float> values(static_cast<size_t>(tensor(name).elements()));
+  read_weight(name, 0, values);
   return values;
 }
 
@@ -175,9 +197,9 @@ CheckpointDir open_checkpoint(const std::string& dir) {
   const std::string single = join_path(dir, single_name);
   if (path_exists(single)) {
     refuse_link_out(dir, single);
-    checkpoint.files.push_back(read_safetensors(single));
+    checkpoint.files.push_back(open_safetensors(single));
   } else if (path_exists(join_path(dir, index_name))) {
-    read_shards(checkpoint);
+    open_shards(checkpoint);
   } else {
     refuse_no_weights(dir);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,24 +13,34 @@
 
 namespace concord {
 
+// Open: its headers are read and checked, its weights are read when they are asked for.
 struct CheckpointDir {
+  struct Weight {
+    const TensorInfo* info;
+    const OpenFile* file;
+  };
   std::string dir;
   Json config_json;  // as read, for writing back
   ModelConfig config;
-  std::vector<SafetensorsFile> files;
-  std::map<std::string, const TensorView*, std::less<>> tensors;  // exactly model_tensors(config), F32 F16 or BF16
+  std::vector<OpenSafetensors> files;
+  std::map<std::string, Weight, std::less<>> tensors;  // exactly model_tensors(config), F32 F16 or BF16
+  int64_t piece = 1 << 18;  // elements of a weight read at a time, which stay in the caches until they are converted
 
   // By name; the name is one of model_tensors(config), so it is there and has that shape.
-  const TensorView& tensor(std::string_view name) const;
-  // Its values as floats. NaN and infinity are refused by name: once computed with, nothing says where they came from.
-  void read_weight(std::string_view name, float* out) const;
+  const TensorInfo& tensor(std::string_view name) const { return *weight(name).info; }
+  // Its elements from `begin` on, as floats. NaN and infinity are refused by name: once computed with, nothing says where they came from.
+  void read_weight(std::string_view name, int64_t begin, std::span<float> out) const;
   std::vector<float> read_weight(std::string_view name) const;
+
+ private:
+  const Weight& weight(std::string_view name) const;
 };
 
 // Only config.json: cheap, for inspect and for checks before weights are read.
 ModelConfig read_checkpoint_config(const std::string& dir);
 
-// Reads and checks everything: a missing, extra or wrongly shaped weight, pickle files, a shard outside the folder are refused by name.
+// Checks everything but the weights' values: a missing, extra or wrongly shaped weight, pickle files, a shard outside the folder are
+// refused by name.
 CheckpointDir open_checkpoint(const std::string& dir);
 
 // Writes config.json and model.safetensors, each atomically, the weights first.

@@ -31,17 +31,6 @@ std::optional<DType> dtype_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-float half_to_float(uint16_t bits) {
-  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
-  float magnitude;
-  if (exponent == 31) magnitude = fraction ? std::bit_cast<float>(0x7FC00000u) : std::bit_cast<float>(0x7F800000u);
-  else if (exponent == 0) magnitude = std::ldexp(static_cast<float>(fraction), -24);
-  else magnitude = std::bit_cast<float>(static_cast<uint32_t>(exponent + 112) << 23 | static_cast<uint32_t>(fraction) << 13);
-  return bits & 0x8000 ? -magnitude : magnitude;
-}
-
-float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
-
 uint16_t float_to_half(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint16_t sign = static_cast<uint16_t>(bits >> 16 & 0x8000);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "error.h"
@@ -24,46 +25,46 @@ void throw_io_error(int error, const std::string& doing, const std::string& path
   bad_input("cannot " + doing + " " + path + ": " + errno_text(error));
 }
 
-namespace {
-
-struct RegularFile {
-  int fd;
-  size_t size = 0;
-
-  // O_NONBLOCK: opening a FIFO must not hang; a regular file does not notice.
-  explicit RegularFile(const std::string& path) : fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-    if (fd < 0) throw_io_error(errno, "read", path);
-    struct stat info;
-    const int error = fstat(fd, &info) != 0 ? errno : 0;
-    if (error == 0 && S_ISREG(info.st_mode)) {
-      size = static_cast<size_t>(info.st_size);
-      return;
-    }
-    close(fd);
-    if (error != 0) throw_io_error(error, "read", path);
-    bad_input("cannot read " + path + ": not a regular file");
+// O_NONBLOCK: opening a FIFO must not hang; a regular file does not notice.
+OpenFile::OpenFile(const std::string& path) : path(path), fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (fd < 0) throw_io_error(errno, "read", path);
+  struct stat info;
+  const int error = fstat(fd, &info) != 0 ? errno : 0;
+  if (error == 0 && S_ISREG(info.st_mode)) {
+    size = static_cast<size_t>(info.st_size);
+    return;
   }
-  ~RegularFile() { close(fd); }
-  RegularFile(const RegularFile&) = delete;
-  RegularFile& operator=(const RegularFile&) = delete;
-};
-
-// Exactly so many bytes.
-void read_bytes(int fd, std::byte* to, size_t bytes, const std::string& path) {
-  while (bytes > 0) {
-    const ssize_t got = read(fd, to, std::min<size_t>(bytes, 1 << 30));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw_io_error(errno, "read", path);
-    if (got == 0) bad_input(path + ": became shorter while it was read");
-    to += got;
-    bytes -= static_cast<size_t>(got);
-  }
+  close(fd);
+  if (error != 0) throw_io_error(error, "read", path);
+  bad_input("cannot read " + path + ": not a regular file");
 }
 
-}  // namespace
+OpenFile::OpenFile(OpenFile&& other) noexcept : path(std::move(other.path)), size(other.size), fd(std::exchange(other.fd, -1)) {}
+
+OpenFile::~OpenFile() {
+  if (fd >= 0) close(fd);
+}
+
+void OpenFile::read(size_t at, void* out, size_t bytes) const {
+  std::byte* to = static_cast<std::byte*>(out);
+  while (bytes > 0) {
+    const ssize_t got = pread(fd, to, std::min<size_t>(bytes, 1 << 30), static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_io_error(errno, "read", path);
+    if (got == 0) break;
+    to += got;
+    at += static_cast<size_t>(got);
+    bytes -= static_cast<size_t>(got);
+  }
+  struct stat info;
+  if (fstat(fd, &info) != 0) throw_io_error(errno, "read", path);
+  if (bytes > 0 || static_cast<size_t>(info.st_size) != size)
+    bad_input(path + ": changed its length while it was read, from " + std::to_string(size) + " to " + std::to_string(info.st_size) +
+              " bytes; start again when it is whole");
+}
 
 FileBytes read_file(const std::string& path, size_t bytes_max) {
-  const RegularFile from(path);
+  const OpenFile from(path);
   if (from.size > bytes_max)
     bad_input(path + ": has " + std::to_string(from.size) + " bytes, more than the " + std::to_string(bytes_max) + " allowed");
   FileBytes file;
@@ -73,18 +74,18 @@ FileBytes read_file(const std::string& path, size_t bytes_max) {
   } catch (const std::bad_alloc&) {
     out_of_memory(path + ": needs " + std::to_string(file.size) + " bytes of memory, which are not free");
   }
-  read_bytes(from.fd, file.data.get(), file.size, path);
+  from.read(0, file.data.get(), file.size);
   return file;
 }
 
 void read_in_blocks(const std::string& path, const std::function<void(std::string_view)>& f) {
-  const RegularFile from(path);
-  std::vector<std::byte> block(1 << 20);
-  for (size_t rest = from.size; rest > 0;) {
-    const size_t bytes = std::min(rest, block.size());
-    read_bytes(from.fd, block.data(), bytes, path);
-    f({reinterpret_cast<const char*>(block.data()), bytes});
-    rest -= bytes;
+  const OpenFile from(path);
+  std::vector<char> block(1 << 20);
+  for (size_t at = 0; at < from.size;) {
+    const size_t bytes = std::min(from.size - at, block.size());
+    from.read(at, block.data(), bytes);
+    f({block.data(), bytes});
+    at += bytes;
   }
 }
 

@@ -1,5 +1,5 @@
 // Files that appear whole or not at all. A full disk is Failure(5), anything else that fails is Failure(2) naming the path.
-// defines: read_file, read_in_blocks, AtomicFile, write_file, make_dir, sync_dir, join_path
+// defines: OpenFile, read_file, read_in_blocks, AtomicFile, write_file, make_dir, sync_dir, join_path
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,20 @@ struct FileBytes {
   std::unique_ptr<std::byte[]> data;
   size_t size = 0;
   std::string_view text() const { return {reinterpret_cast<const char*>(data.get()), size}; }
+};
+
+// A regular file, open to be read. What it is read for is checked against the size that it had then: a file of another size later is
+// Failure(2).
+struct OpenFile {
+  explicit OpenFile(const std::string& path);
+  OpenFile(OpenFile&& other) noexcept;
+  ~OpenFile();
+  OpenFile& operator=(OpenFile&&) = delete;
+  void read(size_t at, void* out, size_t bytes) const;  // exactly so many, from byte `at` on
+
+  std::string path;
+  size_t size = 0;
+  int fd = -1;
 };
 
 // Reads a regular file into memory (no mmap: others may change the file). Longer than bytes_max is refused.

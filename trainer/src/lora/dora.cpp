@@ -56,13 +56,13 @@ void refresh_gains(Device& device, const WeightViews<const T>& base, Lora<Device
   lora.gains_are_current = true;
 }
 
-template <class T>
-void start_magnitudes(Cpu& cpu, const WeightViews<const T>& base, Lora<Cpu, T>& lora) {
+template <class Device, class T>
+void start_magnitudes(Device& device, const WeightViews<const T>& base, Lora<Device, T>& lora) {
   if (!lora.config.use_dora) return;
-  refresh_gains(cpu, base, lora);
+  refresh_gains(device, base, lora);
   for (const auto& m : lora.modules)
-    std::copy_n(lora.norms.begin() + m.row_offset, m.out, lora.values.begin() + m.magnitude_offset);
-  refresh_gains(cpu, base, lora);
+    ops::copy<Stat<T>>(device, {lora.norms.data() + m.row_offset, 1, m.out}, {lora.values.data() + m.magnitude_offset, 1, m.out});
+  refresh_gains(device, base, lora);
 }
 
 template <class Device, class T>
@@ -85,11 +85,10 @@ void dora_backward(Device& device, const LoraLinear<T>& lora, Mat<const T> dy, M
 #define CONCORD_INSTANTIATE(Device, T)                                                                                                \
   template void adapted_row_norms<Device, T>(Device&, Mat<const T>, Stat<T>, Mat<const T>, Mat<const T>, Stat<T>*);                   \
   template void refresh_gains<Device, T>(Device&, const WeightViews<const T>&, Lora<Device, T>&);                                     \
+  template void start_magnitudes<Device, T>(Device&, const WeightViews<const T>&, Lora<Device, T>&);                                  \
   template void dora_forward<Device, T>(Device&, const LoraLinear<T>&, const T*, Mat<T>, Mat<T>);                                     \
   template void dora_backward<Device, T>(Device&, const LoraLinear<T>&, Mat<const T>, Mat<const T>, Mat<T>);
 CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
 #undef CONCORD_INSTANTIATE
-template void start_magnitudes<float>(Cpu&, const WeightViews<const float>&, Lora<Cpu, float>&);
-template void start_magnitudes<double>(Cpu&, const WeightViews<const double>&, Lora<Cpu, double>&);
 
 }  // namespace concord

@@ -17,8 +17,8 @@ template <class Device, class T>
 void refresh_gains(Device&, const WeightViews<const T>& base, Lora<Device, T>&);
 
 // m = |W + s B A|, so that a new adapter is its base to the bit. Refreshes the gains too.
-template <class T>
-void start_magnitudes(Cpu&, const WeightViews<const T>& base, Lora<Cpu, T>&);
+template <class Device, class T>
+void start_magnitudes(Device&, const WeightViews<const T>& base, Lora<Device, T>&);
 
 // y = g (y - bias) + bias in the adapted columns. Keeps y - bias in `raw`, which the backward pass reads, unless that is empty.
 template <class Device, class T>

@@ -2,18 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 namespace concord {
-
-QuantizedBase quantize_base(Cpu& cpu, const CheckpointDir& dir, Quantization how) {
-  QuantizedBase base;
-  base.layers.resize(dir.config.num_hidden_layers);
-  for (const LinearSpec& linear : model_linears(dir.config)) {
-    const std::vector<float> values = dir.read_weight(linear.module + ".weight");
-    base.layers[linear.layer][static_cast<size_t>(linear.projection)].push_back(quantize(cpu, {values.data(), linear.out, linear.in}, how));
-  }
-  return base;
-}
 
 QuantizedViews QuantizedBase::views() const {
   QuantizedViews views(layers.size());
@@ -32,6 +23,7 @@ int64_t QuantizedBase::bytes() const {
 }
 
 int64_t quantized_base_bytes(const ModelConfig& config, Quantization how) {
+  if (how == Quantization::none) return 0;
   int64_t bytes = 0;
   for (const LinearSpec& linear : model_linears(config)) bytes += quantized_bytes(linear.out, linear.in, how);
   return bytes;

@@ -4,7 +4,7 @@
 #include <array>
 #include <vector>
 
-#include "io/checkpoint_dir.h"
+#include "io/model_config.h"
 #include "ops/ops.h"
 
 namespace concord {
@@ -24,7 +24,6 @@ struct QuantizedBase {
   int64_t bytes() const;
 };
 
-QuantizedBase quantize_base(Cpu&, const CheckpointDir&, Quantization how);
 int64_t quantized_base_bytes(const ModelConfig&, Quantization how);
 
 // The largest linear layer of a model, in elements: what it takes to hold one of them dense.

@@ -1,8 +1,6 @@
 #include "model/weights.h"
 
-#include <algorithm>
 #include <set>
-#include <type_traits>
 #include <utility>
 
 namespace concord {
@@ -74,20 +72,6 @@ Mat<const T> dense_weight(Device& device, const Linear<const T>& linear, T* scra
   return Mat<const T>(scratch, linear.weight.rows, linear.weight.cols);
 }
 
-template <class T>
-std::vector<T> load_weights(const CheckpointDir& dir, const WeightLayout& layout) {
-  std::vector<T> values(layout.elements);
-  for (const WeightSpec& spec : layout.specs) {
-    if constexpr (std::is_same_v<T, float>) {
-      dir.read_weight(spec.name, values.data() + spec.offset);
-    } else {
-      const std::vector<float> floats = dir.read_weight(spec.name);
-      std::copy(floats.begin(), floats.end(), values.begin() + spec.offset);
-    }
-  }
-  return values;
-}
-
 #define CONCORD_INSTANTIATE(T)                                                             \
   template WeightViews<T> weight_views<T>(const ModelConfig&, T*, const QuantizedViews&);   \
   template WeightViews<const T> weight_views<const T>(const ModelConfig&, const T*, const QuantizedViews&);
@@ -98,7 +82,5 @@ CONCORD_INSTANTIATE(Bf16)
 #define CONCORD_INSTANTIATE(Device, T) template Mat<const T> dense_weight<Device, T>(Device&, const Linear<const T>&, T*);
 CONCORD_FOR_DEVICES(CONCORD_INSTANTIATE)
 #undef CONCORD_INSTANTIATE
-template std::vector<float> load_weights<float>(const CheckpointDir&, const WeightLayout&);
-template std::vector<double> load_weights<double>(const CheckpointDir&, const WeightLayout&);
 
 }  // namespace concord

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "io/checkpoint_dir.h"
 #include "io/model_config.h"
 #include "model/quantized_base.h"
 #include "ops/ops.h"
@@ -64,14 +63,6 @@ WeightViews<T> weight_views(const ModelConfig& config, T* base, const QuantizedV
 // The weight itself, or dequantized into `scratch` (largest_linear(config) elements).
 template <class Device, class T>
 Mat<const T> dense_weight(Device&, const Linear<const T>&, T* scratch);
-
-// Reads every weight into one flat buffer, in the layout's order.
-template <class T>
-std::vector<T> load_weights(const CheckpointDir& dir, const WeightLayout& layout);
-template <class T>
-std::vector<T> load_weights(const CheckpointDir& dir) {
-  return load_weights<T>(dir, weight_layout(dir.config));
-}
 
 inline AttentionShape attention_shape(const ModelConfig& c) {
   return {c.num_attention_heads, c.num_key_value_heads, c.head_dim};

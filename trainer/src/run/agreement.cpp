@@ -1,45 +1,12 @@
 #include "run/agreement.h"
 
-#include <algorithm>
-
 #include "error.h"
 #include "run/sha256.h"
 
 namespace concord {
 namespace {
 
-template <class T>
-void add_to_hash(Sha256& hash, std::span<const T> values) {
-  hash.update({reinterpret_cast<const char*>(values.data()), values.size_bytes()});
-}
-
-void add_to_hash(Sha256& hash, const QuantizedBase& base) {
-  for (const auto& layer : base.layers)
-    for (const auto& modules : layer)
-      for (const QuantizedMatrix& matrix : modules) {
-        add_to_hash(hash, std::span(matrix.codes));
-        add_to_hash(hash, std::span(matrix.scales));
-        add_to_hash(hash, std::span(matrix.scale_codes));
-        add_to_hash(hash, std::span(matrix.scale_scales));
-        add_to_hash(hash, std::span(&matrix.scale_mean, 1));
-      }
-}
-
-std::string hash_of(std::span<const float> values) {
-  Sha256 hash;
-  add_to_hash(hash, values);
-  return hash.hex();
-}
-
-// The start of each tensor: all of a large base would take a while.
-std::string sample_of(const TrainedModel& model) {
-  constexpr int64_t kValues = 1024;
-  Sha256 hash;
-  for (const WeightSpec& spec : model.layout.specs)
-    add_to_hash(hash, std::span(model.weights).subspan(static_cast<size_t>(spec.offset), static_cast<size_t>(std::min(spec.elements, kValues))));
-  add_to_hash(hash, model.quantized);
-  return hash.hex();
-}
+std::string hash_of(std::span<const float> values) { return sha256_hex({reinterpret_cast<const char*>(values.data()), values.size_bytes()}); }
 
 // Of objects with the same keys.
 void require_same(Communicator& ranks, const char* what, const Json& mine) {
@@ -70,7 +37,7 @@ void require_same_data(Communicator& ranks, const Job& job, const TrainedModel& 
                Json::Object{{"config.json", model.config_json},
                             {"train_file", train_file_sha256},
                             {"eval_file", job.eval_file.empty() ? "" : sha256_file_hex(job.eval_file)},
-                            {"the base's weights", sample_of(model)},
+                            {"the base's weights", model.base_sample},
                             {"the adapter", model.lora ? hash_of(model.lora->values) : ""}});
 }
 
@@ -95,14 +62,6 @@ void share_reference(Communicator& ranks, ReferenceCache& cache, const Dataset& 
   cache.logps.mismatched.resize(data.groups.size());
   ranks.broadcast(std::span(cache.logps.by_segment));
   ranks.broadcast(std::span(cache.logps.mismatched));
-}
-
-std::string base_key(const TrainedModel& model) {
-  Sha256 hash;
-  hash.update(to_text(model.config_json));
-  add_to_hash(hash, std::span(model.weights));
-  add_to_hash(hash, model.quantized);
-  return hash.hex();
 }
 
 }  // namespace concord

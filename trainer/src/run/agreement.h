@@ -1,5 +1,5 @@
 // What keeps the ranks of a run one run: the same job and files at the start, rank 0's checkpoint and references, the same numbers trained.
-// defines: require_same_job, require_same_data, require_same_parameters, share_state, share_reference, base_key
+// defines: require_same_job, require_same_data, require_same_parameters, share_state, share_reference
 #pragma once
 
 #include "ranks/communicator.h"
@@ -17,8 +17,5 @@ void require_same_parameters(Communicator& ranks, TrainedModel& model, int64_t s
 // Rank 0's, on all.
 void share_state(Communicator& ranks, TrainedModel& model);
 void share_reference(Communicator& ranks, ReferenceCache& cache, const Dataset& data);
-
-// Names the base's values and its configuration: the same weights under another rope_theta are another model.
-std::string base_key(const TrainedModel& model);
 
 }  // namespace concord

@@ -96,7 +96,7 @@ std::unique_ptr<Engine> make_engine(const Job& job, Cpu& cpu, TrainedModel& mode
   if (job.device.cuda) {
     auto cuda = std::make_unique<Cuda>(job.device.index);
     Cuda& device = *cuda;
-    return std::make_unique<EngineOn<Cuda, Bf16, GpuModel>>(device, GpuModel(std::move(cuda), job.device.index, model), job, model, plan, reference, ranks);
+    return std::make_unique<EngineOn<Cuda, Bf16, GpuModel>>(device, GpuModel(std::move(cuda), job, model), job, model, plan, reference, ranks);
   }
 #endif
   return std::make_unique<EngineOn<Cpu, float, CpuModel>>(cpu, CpuModel(cpu, model), job, model, plan, reference, ranks);

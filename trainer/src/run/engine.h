@@ -36,8 +36,8 @@ class Engine {
 // Names how a device computes, in the keys of caches: changes whenever its numbers for the same input may.
 const char* numerics_of(const DeviceChoice& device);
 
-// `reference` null: the base with the adapter off. A GPU takes what it needs of the model; the host's copy of a base that is not trained
-// is gone then. Throws std::bad_alloc.
+// `reference` null: the base with the adapter off. A GPU takes what it needs of the model, and reads a base that is not trained from its
+// files. Throws std::bad_alloc.
 std::unique_ptr<Engine> make_engine(const Job& job, Cpu& cpu, TrainedModel& model, const MemoryPlan& plan, const std::optional<Adapter>& reference,
                                     Communicator& ranks = Communicator::alone());
 

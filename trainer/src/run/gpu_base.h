@@ -4,27 +4,29 @@
 
 #include <vector>
 
-#include "model/weights.h"
+#include "model/base.h"
 
 namespace concord {
 
-class GpuBase {
+class GpuBase : public BaseSink {
  public:
   GpuBase() = default;
-  // Copies; `weights` are of weight_layout, without linear layers where those are quantized. Throws std::bad_alloc.
-  GpuBase(Cuda&, std::span<const float> weights, const QuantizedBase& quantized);
+  // To be read into. Throws std::bad_alloc.
+  GpuBase(Cuda&, const ModelConfig& config, Quantization how);
+  void add(const WeightSpec& weight, int64_t begin, std::span<const float> values) override;
+  void add(const LinearSpec& linear, const QuantizedMatrix& quantized) override;
 
   WeightViews<const Bf16> views(const ModelConfig& config) const { return weight_views<const Bf16>(config, weights_.data(), quantized_); }
   Bf16* weights() { return weights_.data(); }
 
  private:
-  void copy_weights(Cuda&, std::span<const float> weights);
-  void copy_quantized(Cuda&, const QuantizedBase& quantized);
   // A copy of numbers that stay as they are; null where there are none.
   template <class V>
-  const V* keep(Cuda&, const std::vector<V>& values);
+  const V* keep(const std::vector<V>& values);
 
+  Cuda* cuda_ = nullptr;
   Cuda::Buffer<Bf16> weights_;
+  std::vector<Bf16> rounded_;  // a piece on its way
   std::vector<Cuda::Memory> quantized_memory_;
   QuantizedViews quantized_;
 };

@@ -6,18 +6,21 @@
 
 namespace concord {
 
-GpuModel::GpuModel(std::unique_ptr<Cuda> cuda, int index, TrainedModel& model)
-    : cuda_(std::move(cuda)), index_(index), model_(&model), base_(*cuda_, model.weights, model.quantized), optimizer_(model.optimizer->options, model.trainable()) {
+GpuModel::GpuModel(std::unique_ptr<Cuda> cuda, const Job& job, TrainedModel& model)
+    : cuda_(std::move(cuda)), index_(job.device.index), model_(&model), base_(*cuda_, model.config, job.quantization), optimizer_(model.optimizer->options, model.trainable()) {
   if (model.lora) {
+    model.read_base(job, base_);
     lora_ = std::make_unique<Lora<Cuda, Bf16>>(make_lora<Cuda, Bf16>(*cuda_, model.config, to_adapter(*model.lora), true));
-    model.weights = {};
-    model.quantized = {};
   } else {
     master_ = Cuda::Buffer<float>(model.trainable());
     weight_grads_ = Cuda::Buffer<float>(model.trainable());
     grad_views_ = weight_views<float>(model.config, weight_grads_.data());
   }
   take_over();
+  if (model.magnitudes_due) {
+    start_magnitudes(*cuda_, base(), *lora_);
+    store();
+  }
 }
 
 void GpuModel::refresh() {

@@ -13,8 +13,8 @@ namespace concord {
 
 class GpuModel {
  public:
-  // Copies what the model holds. A base that is not trained is let go on the host.
-  GpuModel(std::unique_ptr<Cuda> cuda, int index, TrainedModel& model);
+  // Copies what the model holds, and reads a base that is not trained from its files.
+  GpuModel(std::unique_ptr<Cuda> cuda, const Job& job, TrainedModel& model);
 
   WeightViews<const Bf16> base() const { return base_.views(model_->config); }
   Lora<Cuda, Bf16>* lora() { return lora_.get(); }

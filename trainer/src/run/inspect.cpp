@@ -37,10 +37,9 @@ Json architecture(const ModelConfig& config) {
 }
 
 // What `train` would plan, without loading the weights.
-void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t parameters, int64_t checkpoint_bytes) {
+void append_job(Json& out, const Job& job, const ModelConfig& config, int64_t parameters) {
   Cpu cpu(thread_count());
   MemoryNeed need{parameters, parameters, 0, 0, 0, false, cpu.threads()};
-  need.checkpoint_bytes = checkpoint_bytes;
   need.cuda = job.device.cuda;
   if (job.quantization != Quantization::none) {
     need.weights = weight_layout(config, job.quantization).elements;
@@ -81,9 +80,7 @@ int run_inspect(const std::string& model, const std::string& job_file) {
     Job job = read_job(job_file);
     job.device = resolve_device(job.device);
     check_same_model(job, model);
-    int64_t checkpoint_bytes = 0;
-    for (const SafetensorsFile& file : checkpoint.files) checkpoint_bytes += static_cast<int64_t>(file.bytes.size);
-    append_job(out, job, checkpoint.config, parameters, checkpoint_bytes);
+    append_job(out, job, checkpoint.config, parameters);
   }
   std::printf("%s\n", to_text(out).c_str());
   return 0;

@@ -5,28 +5,15 @@
 #include "run/device.h"
 
 namespace concord {
-namespace {
-
-HostBase load_base(const CheckpointDir& checkpoint, Quantization quantization) {
-  HostBase base{load_weights<float>(checkpoint, weight_layout(checkpoint.config, quantization)), {}};
-  if (quantization != Quantization::none) {
-    Cpu cpu(thread_count());
-    base.quantized = quantize_base(cpu, checkpoint, quantization);
-  }
-  return base;
-}
-
-}  // namespace
-
 template <class Device, class T>
 LoadedModel<Device, T> load_model(Device& device, const std::string& dir, const std::string& adapter, Quantization quantization) {
   LoadedModel<Device, T> model;
   const CheckpointDir checkpoint = open_checkpoint(dir);
   model.config = checkpoint.config;
   model.quantized = quantization != Quantization::none;
-  HostBase base = load_base(checkpoint, quantization);
-  if constexpr (Device::has_host_memory) model.weights = std::move(base);
-  else model.weights = GpuBase(device, base.weights, base.quantized);
+  model.weights = Base<Device>(device, checkpoint.config, quantization);
+  Cpu cpu(thread_count());
+  read_base(cpu, checkpoint, quantization, {&model.weights});
   if (!adapter.empty()) model.adapter = load_adapter(device, adapter, model);
   return model;
 }

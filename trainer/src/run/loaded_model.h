@@ -13,19 +13,14 @@
 
 namespace concord {
 
-// A base as the CPU reads it.
-struct HostBase {
-  std::vector<float> weights;
-  QuantizedBase quantized;  // the linear layers where the base is quantized, else empty
-
-  WeightViews<const float> views(const ModelConfig& config) const { return weight_views<const float>(config, weights.data(), quantized.views()); }
-};
+template <class Device>
+using Base = std::conditional_t<Device::has_host_memory, HostBase, GpuBase>;
 
 template <class Device, class T>
 struct LoadedModel {
   ModelConfig config;
   bool quantized = false;
-  std::conditional_t<Device::has_host_memory, HostBase, GpuBase> weights;
+  Base<Device> weights;
   std::shared_ptr<const Lora<Device, T>> adapter;
 
   WeightViews<const T> base() const { return weights.views(config); }

@@ -92,10 +92,6 @@ MemoryPlan plan_for(const Job& job, const ModelConfig& config, const MemoryNeed&
 #endif
   plan.parts = parts_on_cpu(job, config, need, d);
   plan.total_bytes = total(plan.parts);
-  // A base's files are read whole and let go again before the rest is taken: what that needs beyond the run is a part too.
-  const int64_t loading = need.checkpoint_bytes + floats(need.weights) + need.quantized_bytes;
-  plan.parts.emplace_back("loading", std::max<int64_t>(0, loading - plan.total_bytes));
-  plan.total_bytes += plan.parts.back().second;
   return plan;
 }
 

@@ -25,7 +25,6 @@ struct MemoryNeed {
   int threads = 1;                // each has scratch of its own
   int64_t data_bytes = 0;         // groups files as they lie in memory
   int64_t quantized_bytes = 0;    // quantized linear layers, which are not among `weights`
-  int64_t checkpoint_bytes = 0;   // the base's files, in memory while they are loaded
   int64_t all_tokens = 0;         // of the larger file: no micro-batch holds more
   bool cuda = false;              // the plan is of a GPU's memory
 

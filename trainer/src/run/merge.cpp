@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <set>
 
 #include "error.h"
 #include "io/adapter.h"
@@ -20,7 +21,7 @@ constexpr const char* kTextFiles[] = {"tokenizer.json",   "tokenizer_config.json
 
 constexpr float kHalfMax = 65504;
 
-void check_fits(const TensorView& weight, const std::vector<float>& values) {
+void check_fits(const TensorInfo& weight, const std::vector<float>& values) {
   const bool fits = weight.dtype != DType::F16 || std::all_of(values.begin(), values.end(), [](float v) { return std::abs(v) <= kHalfMax; });
   if (!fits) bad_input("the merged weight " + in_quotes(weight.name) + " is too large for the base's float16; use a base in bfloat16 or float32");
 }
@@ -55,6 +56,47 @@ void quantize_and_back(Cpu& cpu, Mat<float> weight, Quantization quantization, R
   }
 }
 
+class Merge {
+ public:
+  Merge(const CheckpointDir& base, const Adapter& adapter, Quantization quantization) : base_(base), quantization_(quantization) {
+    for (const LoraModule& m : adapter.modules) adapted_[m.module + ".weight"] = &m;
+    if (quantization == Quantization::none) return;
+    for (const LinearSpec& linear : model_linears(base.config)) quantized_.insert(linear.module + ".weight");
+  }
+
+  std::vector<float> weight(const TensorSpec& spec) {
+    std::vector<float> values = base_.read_weight(spec.name);
+    if (quantized_.contains(spec.name)) quantize_and_back(cpu_, {values.data(), spec.shape[0], spec.shape[1]}, quantization_, error_);
+    const auto adapted = adapted_.find(spec.name);
+    if (adapted == adapted_.end()) return values;
+    const LoraModule& m = *adapted->second;
+    ops::matmul_nn<float>(cpu_, static_cast<float>(m.scaling), {m.b.data(), m.out, m.r}, {m.a.data(), m.r, m.in}, 1, {values.data(), m.out, m.in});
+    if (!m.magnitude.empty()) scale_to_magnitude(values, m);
+    check_fits(base_.tensor(spec.name), values);
+    return values;
+  }
+
+  double quantization_error() const { return error_.value(); }
+
+ private:
+  const CheckpointDir& base_;
+  Quantization quantization_;
+  std::map<std::string, const LoraModule*> adapted_;  // by weight
+  std::set<std::string> quantized_;
+  Cpu cpu_{thread_count()};
+  RelativeError error_;
+};
+
+void write_merged(const CheckpointDir& base, Merge& merge, const std::string& out) {
+  std::vector<TensorOut> tensors;
+  for (const TensorSpec& spec : model_tensors(base.config))
+    tensors.push_back({spec.name, base.tensor(spec.name).dtype, spec.shape, nullptr, true, [&merge, spec] { return merge.weight(spec); }});
+  make_dir(out);
+  for (const char* name : kTextFiles)
+    if (path_exists(join_path(base.dir, name))) write_file(join_path(out, name), read_file(join_path(base.dir, name)).text());
+  write_checkpoint(out, base.config_json, tensors);
+}
+
 }  // namespace
 
 int run_merge(const std::string& model, const std::string& adapter_dir, const std::string& out, Quantization quantization) {
@@ -63,36 +105,16 @@ int run_merge(const std::string& model, const std::string& adapter_dir, const st
   for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"})
     if (path_exists(join_path(out, name))) bad_input("--out " + out + " already holds " + name + "; choose another folder");
 
-  Cpu cpu(thread_count());
-  RelativeError error;
-  std::map<std::string, std::vector<float>> merged;  // those that change; the others go as they are
-  if (quantization != Quantization::none)
-    for (const LinearSpec& linear : model_linears(base.config)) {
-      std::vector<float>& values = merged[linear.module + ".weight"] = base.read_weight(linear.module + ".weight");
-      quantize_and_back(cpu, {values.data(), linear.out, linear.in}, quantization, error);
-    }
-  for (const LoraModule& m : adapter.modules) {
-    const TensorView& weight = base.tensor(m.module + ".weight");
-    std::vector<float>& values = merged[weight.name];
-    if (values.empty()) values = base.read_weight(weight.name);
-    ops::matmul_nn<float>(cpu, static_cast<float>(m.scaling), {m.b.data(), m.out, m.r}, {m.a.data(), m.r, m.in}, 1,
-                          {values.data(), m.out, m.in});
-    if (!m.magnitude.empty()) scale_to_magnitude(values, m);
-    check_fits(weight, values);
+  Merge merge(base, adapter, quantization);
+  const bool is_new = !path_exists(out);
+  try {
+    write_merged(base, merge, out);
+  } catch (...) {
+    if (is_new) remove_dir(out);
+    throw;
   }
-  std::vector<TensorOut> tensors;
-  for (const TensorSpec& spec : model_tensors(base.config)) {
-    const TensorView& weight = base.tensor(spec.name);
-    const auto found = merged.find(spec.name);
-    const bool changed = found != merged.end();
-    tensors.push_back({spec.name, weight.dtype, spec.shape, changed ? static_cast<const void*>(found->second.data()) : weight.data, changed});
-  }
-  make_dir(out);
-  for (const char* name : kTextFiles)
-    if (path_exists(join_path(model, name))) write_file(join_path(out, name), read_file(join_path(model, name)).text());
-  write_checkpoint(out, base.config_json, tensors);
   Json said = Json::Object{{"model", out}, {"merged_modules", adapter.modules.size()}};
-  if (quantization != Quantization::none) said.set("quantization_error", error.value());
+  if (quantization != Quantization::none) said.set("quantization_error", merge.quantization_error());
   std::printf("%s\n", to_text(said).c_str());
   return exit_done;
 }

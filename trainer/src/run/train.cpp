@@ -53,8 +53,7 @@ class Run {
     extent_.train_file_sha256 = sha256_file_hex(job.train_file);
     schedule_ = make_schedule(job, extent_.total_steps);
     MemoryNeed need{model_.layout.elements, model_.trainable(), 0, 0, model_.lora_ranks(), model_.dora(), cpu_.threads()};
-    need.quantized_bytes = model_.quantized.bytes();
-    need.checkpoint_bytes = model_.checkpoint_bytes;
+    need.quantized_bytes = quantized_base_bytes(model_.config, job.quantization);
     need.cover(train_);
     if (eval_) need.cover(*eval_);
     if (reference_adapter_)
@@ -137,9 +136,9 @@ void Run::allocate() {
 int Run::execute(EventSink sink) {
   std::string resume_from = ranks_.first() ? checkpoint_to_resume() : "";
   ranks_.broadcast(resume_from);
-  require_same_data(ranks_, job_, model_, extent_.train_file_sha256);
-  find_references();  // by the weights as they lie on the host
   allocate();
+  require_same_data(ranks_, job_, model_, extent_.train_file_sha256);
+  find_references();
   EventLog events(job_.output_dir, ranks_.first() ? sink : EventSink::none);
   try {
     return work(events, resume_from);
@@ -193,11 +192,10 @@ void Run::find_references() {
 }
 
 void Run::look_for_references() {
-  const std::string base = base_key(model_);
   std::optional<Lora<Cpu, float>> lora;
   if (reference_adapter_) lora = make_lora<Cpu, float>(cpu_, model_.config, *reference_adapter_, false);
   const auto find = [&](const Dataset& data, const std::string& path) {
-    return find_reference(data, path, numerics_of(job_.device), base, lora ? &*lora : nullptr);
+    return find_reference(data, path, numerics_of(job_.device), model_.base_key, lora ? &*lora : nullptr);
   };
   train_reference_ = find(train_, job_.train_file);
   if (eval_) eval_reference_ = find(*eval_, job_.eval_file);

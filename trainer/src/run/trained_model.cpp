@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "error.h"
+#include "run/base_hash.h"
 #include "run/device.h"
 
 namespace concord {
@@ -51,26 +52,41 @@ void copy_moment(const SafetensorsFile& file, const char* name, std::vector<floa
 }  // namespace
 
 TrainedModel::TrainedModel(const Job& job) {
-  const CheckpointDir dir = open_checkpoint(job.model_name_or_path);
-  config = dir.config;
-  config_json = dir.config_json;
+  const CheckpointDir& files = base_files.emplace(open_checkpoint(job.model_name_or_path));
+  config = files.config;
+  config_json = files.config_json;
   layout = weight_layout(config, job.quantization);
-  weights = load_weights<float>(dir, layout);
   base_parameters = weight_layout(config).elements;
-  for (const SafetensorsFile& file : dir.files) checkpoint_bytes += static_cast<int64_t>(file.bytes.size);
+  for (const WeightSpec& spec : layout.specs) dtypes.push_back(files.tensor(spec.name).dtype);
+  if (job.finetuning_type == FinetuningType::lora) take_adapter(job);
+  if (lora && job.device.cuda) return;  // the GPU reads the base
   Cpu cpu(thread_count());
-  if (job.quantization != Quantization::none) quantized = quantize_base(cpu, dir, job.quantization);
-  for (const WeightSpec& spec : layout.specs) dtypes.push_back(dir.tensor(spec.name).dtype);
-  if (job.finetuning_type == FinetuningType::lora) {
-    lora = std::make_unique<Lora<Cpu, float>>(make_lora<Cpu, float>(cpu, config, starting_adapter(job, config), true));
-    if (job.adapter_name_or_path.empty()) {
-      start_magnitudes(cpu, base(), *lora);
-    } else {
-      refresh(cpu);
-    }
-    if (dora() && job.lora.lora_dropout > 0) bad_input(job.file + ": lora_dropout is not supported with a DoRA adapter, as " + job.adapter_name_or_path + " is");
-    lora->config.lora_dropout = job.lora.lora_dropout;  // how it is trained now, whatever its first training did
+  HostBase host(cpu, config, job.quantization);
+  read_base(job, host);
+  weights = std::move(host.weights);
+  quantized = std::move(host.quantized);
+  if (magnitudes_due) {
+    start_magnitudes(cpu, base(), *lora);
+  } else {
+    refresh(cpu);
   }
+}
+
+void TrainedModel::take_adapter(const Job& job) {
+  Cpu cpu(1);
+  lora = std::make_unique<Lora<Cpu, float>>(make_lora<Cpu, float>(cpu, config, starting_adapter(job, config), true));
+  if (dora() && job.lora.lora_dropout > 0) bad_input(job.file + ": lora_dropout is not supported with a DoRA adapter, as " + job.adapter_name_or_path + " is");
+  lora->config.lora_dropout = job.lora.lora_dropout;  // how it is trained now, whatever its first training did
+  magnitudes_due = dora() && job.adapter_name_or_path.empty();
+}
+
+void TrainedModel::read_base(const Job& job, BaseSink& to) {
+  Cpu cpu(thread_count());
+  BaseHash hash(config_json, job.needs_reference());
+  concord::read_base(cpu, *base_files, job.quantization, {&to, &hash});
+  base_sample = hash.sample();
+  base_key = hash.key();
+  base_files.reset();
 }
 
 // As transformers' Trainer: vectors (norm weights) are not decayed.
@@ -128,8 +144,8 @@ void TrainedModel::load_parameters(const std::string& dir) {
   const CheckpointDir checkpoint = open_checkpoint(dir);
   const WeightLayout saved = weight_layout(checkpoint.config);
   if (saved.elements != layout.elements) bad_input(dir + ": its weights have other shapes than the job's model");
-  const std::vector<float> values = load_weights<float>(checkpoint);
-  std::copy(values.begin(), values.end(), weights.begin());
+  for (const WeightSpec& spec : layout.specs)
+    checkpoint.read_weight(spec.name, 0, std::span(weights).subspan(static_cast<size_t>(spec.offset), static_cast<size_t>(spec.elements)));
 }
 
 Json TrainedModel::load_state(const std::string& dir) {

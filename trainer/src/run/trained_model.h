@@ -3,12 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "io/checkpoint_dir.h"
 #include "lora/dora.h"
-#include "model/weights.h"
+#include "model/base.h"
 #include "optim/adamw.h"
 #include "run/checkpoint.h"
 #include "run/job.h"
@@ -20,16 +20,21 @@ struct TrainedModel {
   Json config_json;
   WeightLayout layout;               // of `weights`
   std::vector<DType> dtypes;         // of each weight in the base, kept when a full checkpoint is written
-  std::vector<float> weights;        // of layout
-  QuantizedBase quantized;           // the linear layers where the job says so, else empty
-  int64_t base_parameters = 0, checkpoint_bytes = 0;
+  std::optional<CheckpointDir> base_files; // until the base is read
+  std::string base_sample, base_key; // of BaseHash, once it is
+  std::vector<float> weights;        // of layout; empty where a GPU alone holds the base
+  QuantizedBase quantized;           // the linear layers where the job says so, else empty; as above
+  int64_t base_parameters = 0;
   std::vector<float> weight_grads;   // full finetuning only
   std::unique_ptr<Lora<Cpu, float>> lora; // LoRA only
+  bool magnitudes_due = false;       // a new DoRA adapter on a GPU: they are its rows' norms, which the device computes
   std::unique_ptr<AdamW<Cpu, float>> optimizer;
   std::vector<ParameterRange> ranges;
 
-  // Loads the base and, for LoRA, the adapter to start from or a new one.
+  // Opens the base and, for LoRA, reads the adapter to start from or makes a new one. Reads the base too, unless it is for a GPU alone.
   explicit TrainedModel(const Job& job);
+  // The base, once.
+  void read_base(const Job& job, BaseSink& to);
 
   int64_t trainable() const { return lora ? static_cast<int64_t>(lora->values.size()) : layout.elements; }
   float* parameters() { return lora ? lora->values.data() : weights.data(); }
@@ -53,6 +58,9 @@ struct TrainedModel {
   Json load_state(const std::string& dir);
   // Only the parameters of a checkpoint (load_best_model_at_end).
   void load_parameters(const std::string& dir);
+
+ private:
+  void take_adapter(const Job& job);
 };
 
 }  // namespace concord

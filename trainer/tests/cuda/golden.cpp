@@ -19,8 +19,10 @@ struct Model {
   std::shared_ptr<Lora<Cuda, T>> lora;
 
   explicit Model(const golden::Case& c, bool train = false) : checkpoint(open_checkpoint(c.model)) {
+    HostBase base(cpu(), config, Quantization::none);
+    read_base(cpu(), checkpoint, Quantization::none, {&base});
     std::vector<T> values;
-    for (const float w : load_weights<float>(checkpoint)) values.push_back(static_cast<T>(w));
+    for (const float w : base.weights) values.push_back(static_cast<T>(w));
     weights = placed(values);
     views = weight_views<const T>(config, weights.data());
     lora = std::make_shared<Lora<Cuda, T>>(make_lora<Cuda, T>(cuda(), config, read_adapter(c.adapter, config), train));

@@ -132,7 +132,7 @@ struct Files {
     };
     const auto open_model = [this] {
       const CheckpointDir checkpoint = open_checkpoint(dir / "model");
-      for (const SafetensorsFile& file : checkpoint.files) read_everything(file);
+      for (const auto& [name, tensor] : checkpoint.tensors) (void)checkpoint.read_weight(name);
     };
     const auto open_adapter = [this] { (void)read_adapter(dir / "adapter", config); };
     return {
