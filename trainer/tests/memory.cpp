@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "pass.h"
+#include "io/checkpoint_dir.h"
 #include "run/memory.h"
 #include "tiny_run.h"
 
@@ -222,6 +223,46 @@ TEST("the peak of a step with some of the layers recomputed is within a tenth of
   waitpid(pid, &status, 0);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) <= 10);
+}
+
+// The most that a process of the trainer had in memory.
+int64_t peak_bytes_of(std::vector<std::string> args) {
+  args.insert(args.begin(), CONCORD_BINARY);
+  std::vector<char*> argv;
+  for (std::string& arg : args) argv.push_back(arg.data());
+  argv.push_back(nullptr);
+  std::fflush(nullptr);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(99);
+    setenv("CONCORD_THREADS", "2", 1);
+    execv(CONCORD_BINARY, argv.data());
+    _exit(98);
+  }
+  int status = 0;
+  rusage usage{};
+  wait4(pid, &status, 0, &usage);
+  CHECK_EQ(status, 0);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+TEST("scoring takes the base's floats, or its few bits, and a piece of its files") {
+  TempDir dir;
+  const std::string config = dir.write("config.json", R"({"model_type":"llama","hidden_size":512,"intermediate_size":2048,
+    "num_hidden_layers":12,"num_attention_heads":8,"vocab_size":512,"max_position_embeddings":64,"tie_word_embeddings":true,"torch_dtype":"bfloat16"})");
+  const std::string model = dir / "model";
+  CHECK_EQ(run_binary({"init", "--config", config, "--seed", "5", "--out", model}).exit_code, 0);
+  write_groups(dir / "groups", tiny_groups());
+  const ModelConfig parsed = read_checkpoint_config(model);
+  for (const auto& [name, how] : std::vector<std::pair<std::string, Quantization>>{{"", Quantization::none}, {"nf4", Quantization::nf4}}) {
+    std::vector<std::string> args = {"score", "--model", model, "--groups", dir / "groups", "--out", dir / "scores", "--device", "cpu"};
+    if (!name.empty()) args.insert(args.end(), {"--quantize", name});
+    const int64_t base = 4 * weight_layout(parsed, how).elements + quantized_base_bytes(parsed, how);
+    const int64_t beyond = peak_bytes_of(args) - base;
+    if (beyond > 64 << 20) throw check::Failed(name + " takes " + std::to_string(beyond) + " bytes more than the base");
+  }
+  // Headers alone.
+  CHECK(peak_bytes_of({"inspect", "--model", model}) < 32 << 20);
 }
 
 TEST("where the system gives less than the plan, exit 3 says what to lower") {

@@ -15,7 +15,7 @@ void* take(std::size_t bytes, std::size_t align) {
   void* pointer = align > alignof(std::max_align_t) ? std::aligned_alloc(align, (bytes + align - 1) / align * align) : std::malloc(bytes > 0 ? bytes : 1);
   if (!pointer) throw std::bad_alloc();
   fuzz::allocated.live += malloc_usable_size(pointer);
-  if (fuzz::allocated.live > fuzz::allocated.peak) fuzz::allocated.peak = fuzz::allocated.live;
+  if (fuzz::allocated.live > fuzz::allocated.peak) fuzz::allocated.peak = fuzz::allocated.live.load();
   return pointer;
 }
 

@@ -1,12 +1,13 @@
-// What a piece of code allocates: the peak of the bytes that live, and that none are left.
+// What a piece of code allocates: the peak of the bytes that live, and that none are left. Near the peak only, where threads allocate.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 
 namespace fuzz {
 
 struct Allocated {
-  size_t live = 0, peak = 0;
+  std::atomic<size_t> live = 0, peak = 0;
 };
 extern Allocated allocated;
 
