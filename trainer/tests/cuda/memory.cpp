@@ -1,4 +1,4 @@
-// What a GPU's run holds on the host, and whether the largest usual model fits the largest usual card.
+// What a GPU's run holds on the host, and whether Llama 3.1 70B fits a card of 48 GiB.
 #include "fuzz/memory.h"
 
 #include "run/commands.h"
@@ -10,7 +10,7 @@ using namespace twin;
 
 namespace {
 
-// Thirteen million weights in many tensors, each far smaller than the model.
+// Six million weights in many tensors, each far smaller than the model.
 struct Setup {
   TempDir dir;
   std::string model, groups;
@@ -18,7 +18,7 @@ struct Setup {
 
   Setup() {
     Json config = tiny::config();
-    for (const auto& [key, value] : Json::Object{{"hidden_size", 256}, {"intermediate_size", 1024}, {"num_hidden_layers", 12}, {"dtype", "bfloat16"}, {"initializer_range", 0.02}})
+    for (const auto& [key, value] : Json::Object{{"hidden_size", 256}, {"intermediate_size", 1024}, {"num_hidden_layers", 6}, {"dtype", "bfloat16"}, {"initializer_range", 0.02}})
       config.set(key, value);
     model = tiny::write_model(dir, config);
     float_bytes = 4 * weight_layout(read_checkpoint_config(model)).elements;
@@ -55,10 +55,10 @@ TEST("training an adapter and scoring, the host holds a piece or one layer of th
     Json json = Json::Object{{"model_name_or_path", setup.model}, {"train_file", setup.groups}, {"output_dir", setup.dir / "out"}, {"objective", "dpo"},
                              {"r", 1}, {"target_modules", Json::Array{"q_proj"}}, {"max_steps", 1}, {"device", "cuda"}};
     for (const auto& [key, value] : kind) json.set(key, value);
-    CHECK(setup.share_of_host([&] { CHECK_EQ(run_train(parse_job(json, "job.json"), EventSink::file), 0); }) < 0.1);
+    CHECK(setup.share_of_host([&] { CHECK_EQ(run_train(parse_job(json, "job.json"), EventSink::file), 0); }) < 0.15);
     std::filesystem::remove_all(setup.dir / "out");
   }
-  for (const Quantization how : {Quantization::none, Quantization::nf4_double, Quantization::fp8}) CHECK(setup.share_of_host([&] { setup.score(how); }) < 0.1);
+  for (const Quantization how : {Quantization::none, Quantization::nf4_double}) CHECK(setup.share_of_host([&] { setup.score(how); }) < 0.15);
 }
 
 TEST("a card of 48 GiB has room to train an adapter of Llama 3.1 70B in NF4 with DPO") {
@@ -75,6 +75,5 @@ TEST("a card of 48 GiB has room to train an adapter of Llama 3.1 70B in NF4 with
   need.all_tokens = 1'000 * need.largest_group_tokens;
   need.cuda = true;
   const MemoryPlan plan = plan_memory(parse_job(parse_json(job, "job.json"), "job.json"), config, need, int64_t{47} << 30);
-  std::printf("%s\n", to_text(memory_json(plan)).c_str());
   CHECK(plan.total_bytes < int64_t{47} << 30);
 }
