@@ -32,6 +32,7 @@ OpenFile::OpenFile(const std::string& path) : path(path), fd(open(path.c_str(), 
   const int error = fstat(fd, &info) != 0 ? errno : 0;
   if (error == 0 && S_ISREG(info.st_mode)) {
     size = static_cast<size_t>(info.st_size);
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);  // so that the system reads further ahead; advice, no more
     return;
   }
   close(fd);
