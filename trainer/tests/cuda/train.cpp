@@ -102,6 +102,18 @@ TEST("so have SFT of all weights, a base in NF4, DoRA, dropout, and layers that 
   CHECK(runs.apart("recompute", {{"gradient_checkpointing", true}, {"load_in_fp8", true}}) < 0.03);
 }
 
+TEST("a new DoRA adapter is its base to the bit, in few bits too") {
+  const Runs runs;
+  for (const Json::Object& base : std::vector<Json::Object>{{}, {{"load_in_4bit", true}}}) {
+    Json::Object job = {{"objective", "sft"}, {"max_steps", 1}};
+    job.insert(job.end(), base.begin(), base.end());
+    const std::string name = base.empty() ? "bf16" : "nf4";
+    const double plain = runs.losses(name + "-lora", "cuda", job).front();
+    job.emplace_back("use_dora", true);
+    CHECK_EQ(runs.losses(name + "-dora", "cuda", job).front(), plain);
+  }
+}
+
 TEST("a run that goes on at a checkpoint ends with the bytes of one that was not stopped") {
   const Runs runs;
   for (const Json::Object& kind : std::vector<Json::Object>{{{"use_dora", true}}, {{"objective", "sft"}, {"finetuning_type", "full"}}}) {
