@@ -14,10 +14,10 @@ struct Read {
   HostBase base;
   std::string sample, key;
 
-  Read(const CheckpointDir& checkpoint, Quantization how, bool all = true) {
-    Cpu cpu(2);
+  Read(const CheckpointDir& checkpoint, Quantization how, bool all = true, int threads = 2) {
+    Cpu cpu(threads);
     base = HostBase(cpu, checkpoint.config, how);
-    BaseHash hash(checkpoint.config_json, all);
+    BaseHash hash(cpu, checkpoint.config_json, all);
     read_base(cpu, checkpoint, how, {&base, &hash});
     sample = hash.sample();
     key = hash.key();
@@ -48,20 +48,27 @@ TEST("every weight is in its place, and none is there twice") {
   }
 }
 
-TEST("the name of a base is the hash of its configuration and of all that it is computed with, whatever the pieces") {
+TEST("the name of a base is the hash of its configuration and of the hashes of all that it is computed with, whatever the pieces and threads") {
   TempDir dir;
-  CheckpointDir checkpoint = open_checkpoint(tiny::write_model(dir, tiny::config()));
+  Json config = tiny::config();
+  config.set("vocab_size", int64_t{20'000});  // more chunks than wait at a time
+  CheckpointDir checkpoint = open_checkpoint(tiny::write_model(dir, config));
   for (const Quantization how : kAll) {
     const Read read(checkpoint, how);
-    std::string all = to_text(checkpoint.config_json) + bytes_of(read.base.weights);
+    std::string all = bytes_of(read.base.weights), hashes = to_text(checkpoint.config_json);
     for (const auto& layer : read.base.quantized.layers)
       for (const auto& modules : layer)
         for (const QuantizedMatrix& m : modules)
           all += bytes_of(m.codes) + bytes_of(m.scales) + bytes_of(m.scale_codes) + bytes_of(m.scale_scales) + bytes_of(std::vector<float>{m.scale_mean});
-    CHECK_EQ(read.key, sha256_hex(all));
+    constexpr size_t kChunk = 1 << 18;
+    CHECK(all.size() > 9 * kChunk);
+    for (size_t at = 0; at < all.size(); at += kChunk) hashes += sha256_hex(std::string_view(all).substr(at, kChunk));
+    CHECK_EQ(read.key, sha256_hex(hashes));
     checkpoint.piece = 99;
-    const Read again(checkpoint, how);
-    CHECK(again.key == read.key && again.sample == read.sample);
+    for (const int threads : {1, 3}) {
+      const Read again(checkpoint, how, true, threads);
+      CHECK(again.key == read.key && again.sample == read.sample);
+    }
     CHECK_EQ(Read(checkpoint, how, false).key, "");
     checkpoint.piece = 1 << 18;
   }

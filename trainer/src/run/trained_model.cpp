@@ -82,7 +82,7 @@ void TrainedModel::take_adapter(const Job& job) {
 
 void TrainedModel::read_base(const Job& job, BaseSink& to) {
   Cpu cpu(thread_count());
-  BaseHash hash(config_json, job.needs_reference());
+  BaseHash hash(cpu, config_json, job.needs_reference());
   concord::read_base(cpu, *base_files, job.quantization, {&to, &hash});
   base_sample = hash.sample();
   base_key = hash.key();
