@@ -265,6 +265,19 @@ TEST("scoring takes the base's floats, or its few bits, and a piece of its files
   CHECK(peak_bytes_of({"inspect", "--model", model}) < 32 << 20);
 }
 
+TEST("under any limit of its address space a run ends: done, or with what it needs") {
+  TinyRun tiny;
+  const std::string job = tiny.job("out", {{"objective", "dpo"}, {"device", "cpu"}});
+  int done = 0;
+  for (const char* kilobytes : {"450000", "600000", "800000", "1000000", "1500000"}) {
+    const Ran ran = run_binary({"bench", "--job", job, "--completions", "2", "--prompt-tokens", "8", "--completion-tokens", "8", "--steps", "1"},
+                               "ulimit -v " + std::string(kilobytes) + "; CONCORD_THREADS=2 timeout 60");
+    if (ran.exit_code != 0 && ran.exit_code != 3) throw check::Failed(std::string(kilobytes) + " KB: exit code " + std::to_string(ran.exit_code) + ", " + ran.err);
+    done += ran.exit_code == 0;
+  }
+  CHECK(done > 0);
+}
+
 TEST("where the system gives less than the plan, exit 3 says what to lower") {
   TinyRun tiny;
   const Groups few = tiny_groups();

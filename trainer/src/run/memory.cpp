@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "error.h"
+#include "run/device.h"
 
 namespace concord {
 namespace {
@@ -133,12 +134,16 @@ std::optional<int64_t> number_in(const char* path) {
   return std::nullopt;
 }
 
-// What `ulimit -v` leaves, as batch systems set it.
+// What `ulimit -v` leaves, as batch systems set it. OpenBLAS reserves a buffer for each thread at its first product, and where it gets none it
+// tries again for ever: their room is not given away.
 int64_t address_space_left() {
+  constexpr int64_t kBlasBuffer = 129 << 20;
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return INT64_MAX;
   const int64_t used = number_in("/proc/self/statm").value_or(0) * sysconf(_SC_PAGESIZE);
-  return std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - used);
+  const int threads = thread_count();
+  const int64_t buffers = (threads > 0 ? threads : Cpu::cores_allowed()) * kBlasBuffer;
+  return std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - used - buffers);
 }
 
 std::string megabytes(int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MB"; }

@@ -25,13 +25,13 @@ void spin_once() {
 #endif
 }
 
-int cores_allowed() {
+}  // namespace
+
+int Cpu::cores_allowed() {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   return std::max(1, CPU_COUNT(&set));
 }
-
-}  // namespace
 
 Cpu::Cpu(int threads) {
   // GEMMs are cut into pieces by our own threads; OpenBLAS' second pool would fight ours for the cores.

@@ -20,7 +20,8 @@ namespace concord {
 
 class Cpu {
  public:
-  // threads 0: one per core this process may run on.
+  static int cores_allowed();  // that this process may run on
+  // threads 0: one for each of them.
   explicit Cpu(int threads = 0);
   ~Cpu();
   Cpu(const Cpu&) = delete;
