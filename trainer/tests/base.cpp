@@ -1,6 +1,10 @@
 // A base read piece by piece: the same weights and the same names, whatever the pieces.
 #include "model/base.h"
 
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
 #include "run/base_hash.h"
 #include "tiny_model.h"
 
@@ -60,17 +64,17 @@ TEST("the name of a base is the hash of its configuration and of the hashes of a
       for (const auto& modules : layer)
         for (const QuantizedMatrix& m : modules)
           all += bytes_of(m.codes) + bytes_of(m.scales) + bytes_of(m.scale_codes) + bytes_of(m.scale_scales) + bytes_of(std::vector<float>{m.scale_mean});
-    constexpr size_t kChunk = 1 << 18;
+    constexpr size_t kChunk = 1 << 16;
     CHECK(all.size() > 9 * kChunk);
     for (size_t at = 0; at < all.size(); at += kChunk) hashes += sha256_hex(std::string_view(all).substr(at, kChunk));
     CHECK_EQ(read.key, sha256_hex(hashes));
-    checkpoint.piece = 99;
+    const int64_t usual = std::exchange(checkpoint.piece, 99);
     for (const int threads : {1, 3}) {
       const Read again(checkpoint, how, true, threads);
       CHECK(again.key == read.key && again.sample == read.sample);
     }
     CHECK_EQ(Read(checkpoint, how, false).key, "");
-    checkpoint.piece = 1 << 18;
+    checkpoint.piece = usual;
   }
 }
 
@@ -85,5 +89,23 @@ TEST("another weight at the start of a tensor is another sample") {
     dir.write("changed/config.json", read_file(model + "/config.json").text());
     const CheckpointDir changed = open_checkpoint(dir / "changed");
     for (const Quantization how : kAll) CHECK(Read(changed, how).sample != Read(checkpoint, how).sample);
+  }
+}
+
+TEST("a damaged weight is named wherever a core meets it, the first of several") {
+  TempDir dir;
+  Json config = tiny::config();
+  config.set("vocab_size", int64_t{20'000});
+  const std::string model = tiny::write_model(dir, config);
+  CheckpointDir checkpoint = open_checkpoint(model);
+  std::string file(read_file(model + "/model.safetensors").text());
+  for (const int64_t element : {400'000, 5'000}) std::memset(file.data() + checkpoint.tensor("model.embed_tokens.weight").begin + 4 * element, 0xff, 4);
+  std::filesystem::create_directory(dir / "damaged");
+  dir.write("damaged/model.safetensors", file);
+  dir.write("damaged/config.json", read_file(model + "/config.json").text());
+  CheckpointDir damaged = open_checkpoint(dir / "damaged");
+  for (const int64_t piece : {1 << 17, 1000}) {
+    damaged.piece = piece;
+    CHECK_THROWS_WITH(Read(damaged, Quantization::none), "\"model.embed_tokens.weight\" holds NaN at element 5000;");
   }
 }

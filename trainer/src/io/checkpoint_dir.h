@@ -24,7 +24,7 @@ struct CheckpointDir {
   ModelConfig config;
   std::vector<OpenSafetensors> files;
   std::map<std::string, Weight, std::less<>> tensors;  // exactly model_tensors(config), F32 F16 or BF16
-  int64_t piece = 1 << 18;  // elements of a weight read at a time, which stay in the caches until they are converted
+  int64_t piece = 1 << 17;  // elements of a weight that one core reads at a time, which stay in its caches until they are converted
 
   // By name; the name is one of model_tensors(config), so it is there and has that shape.
   const TensorInfo& tensor(std::string_view name) const { return *weight(name).info; }

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kSample = 1024;  // elements of each weight
 // The key is the hash of the hashes of chunks, which several cores compute at once: one alone would take half a minute for 8 billion weights.
-constexpr size_t kChunk = 1 << 18, kChunksOfWorker = 4;
+constexpr size_t kChunk = 1 << 16, kChunksOfWorker = 4;
 
 template <class T>
 std::string_view bytes_of(std::span<const T> values) {

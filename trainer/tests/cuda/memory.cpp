@@ -17,6 +17,7 @@ struct Setup {
   int64_t float_bytes = 0;
 
   Setup() {
+    setenv("CONCORD_THREADS", "2", 1);  // each has a piece
     Json config = tiny::config();
     for (const auto& [key, value] : Json::Object{{"hidden_size", 256}, {"intermediate_size", 1024}, {"num_hidden_layers", 6}, {"dtype", "bfloat16"}, {"initializer_range", 0.02}})
       config.set(key, value);
