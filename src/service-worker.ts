@@ -20,7 +20,9 @@ const worker = globalThis as unknown as Worker;
 
 /** A page without content, which becomes whatever page its address says. */
 const SHELL = '/shell';
-const CACHE = `concord-${version}`;
+/** Only what begins so is this worker's to remove: the preview keeps its bases on the device too. */
+const PREFIX = 'concord-app-';
+const CACHE = PREFIX + version;
 const PATIENCE_MS = 4_000;
 
 /** The preview's model runtime is loaded where it is used: it is larger than everything else together. */
@@ -36,9 +38,7 @@ worker.addEventListener('activate', (event) => {
       .keys()
       .then((names) =>
         Promise.all(
-          names
-            .filter((name) => name.startsWith('concord-') && name !== CACHE)
-            .map((name) => caches.delete(name))
+          names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name))
         )
       )
   );

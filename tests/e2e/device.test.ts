@@ -18,6 +18,7 @@ const editsOnDevice = async ({ page }: Person) => (await onDevice(page)).edits ?
 test('signing out warns of work that was not delivered, and leaves nothing of it on a shared device', async () => {
   const task = await taskOf(desk.ada, desk.demo, 1);
   const page = await open(bo, task);
+  await page.evaluate(() => caches.open('concord-preview-of-a-base').then(() => null));
   await desk.server.kill();
   await saved(page, 'offline');
   await press(page, '1', '2');
@@ -46,6 +47,7 @@ test('signing out warns of work that was not delivered, and leaves nothing of it
   await signOut.click();
   await page.waitForURL('**/sign-in*');
   expect(await editsOnDevice(bo)).toBe(0);
+  expect(await page.evaluate(() => caches.has('concord-preview-of-a-base'))).toBe(false);
 });
 
 test('a page that another machine reads without encryption says so; one on this machine does not', async () => {

@@ -94,6 +94,17 @@ async function generate() {
   return { left, right, fetched: fetched.slice(before) };
 }
 
+/** Loads the page as after an update of the server: the app's worker is installed anew, and clears up after the old one. */
+async function updateApp(): Promise<void> {
+  await page.evaluate(async () => {
+    await caches.open('concord-app-of-before');
+    await (await navigator.serviceWorker.ready).unregister();
+  });
+  await page.reload();
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => null));
+  await expect.poll(() => page.evaluate(() => caches.has('concord-app-of-before'))).toBe(false);
+}
+
 /** What the trainer writes for these tasks with that adapter's files. */
 async function trainerTexts(some: Task[], adapter?: string): Promise<string[]> {
   const text = await readText(base);
@@ -167,7 +178,7 @@ here('base and adapter write what the trainer writes, each fetched once', { time
     'adapters/adapter_model.safetensors'
   ]);
 
-  await page.reload();
+  await updateApp();
   await prompt().fill(asked[0]!.prompt.at(-1)!.content);
   expect((await generate()).fetched).toEqual([]);
   expect(ada.complaints).toEqual([]);

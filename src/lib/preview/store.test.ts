@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { PreviewFailure } from './protocol.ts';
-import { FileStore } from './store.ts';
+import { FileStore, forgetFiles } from './store.ts';
 
 /** Cache Storage as far as the store uses it; names stay in the order in which they came. */
 class Caches {
@@ -72,6 +72,13 @@ test('three bases are kept; the one that came first goes first, caches of others
     'of-another-page',
     ...['b', 'c', 'd'].map((base) => `concord-preview-${base}`)
   ]);
+});
+
+test('files can be forgotten, and caches of others stay', async () => {
+  await device.open('of-another-page');
+  for (const base of ['a', 'b']) await (await FileStore.open(base)).read(file);
+  await forgetFiles();
+  expect(await device.keys()).toEqual(['of-another-page']);
 });
 
 test('a device that is full, or that keeps nothing, still previews', async () => {

@@ -57,6 +57,12 @@ export class FileStore {
   }
 }
 
+/** Leaves none of these files on the device: an adapter has learned from texts that not everybody may read. */
+export async function forgetFiles(): Promise<void> {
+  if (!globalThis.caches) return;
+  for (const name of await caches.keys()) if (name.startsWith(PREFIX)) await caches.delete(name);
+}
+
 async function download(
   url: string,
   bytes: number,
