@@ -5,7 +5,6 @@
 #include <string>
 
 namespace concord {
-
 namespace {
 
 // The weight's elements from `begin` on, pieces of them at a time.

@@ -110,9 +110,12 @@ void Decoder<Device, T>::linear(int64_t l, Projection projection, Adapters lora,
   const bool all_adapted = adapted == y.rows * y.cols;
   if (layer.bias) ops::fill_rows<T>(device_, layer.bias, y);
   else if (adapted > 0 && !all_adapted) ops::fill<T>(device_, 0, y);
-  for (const LoraRows<Device, T>& rows : lora)
-    lora_forward<Device, T>(device_, adapter_of(rows), of(rows, adapter_input(l, projection, x)), of(rows, top_ranks(acts(l).xa[p], adapter_of(rows))),
+  for (const LoraRows<Device, T>& rows : lora) {
+    const LoraLinear<T>& adapter = adapter_of(rows);
+    if (adapter.parts.empty()) continue;
+    lora_forward<Device, T>(device_, adapter, of(rows, adapter_input(l, projection, x)), of(rows, top_ranks(acts(l).xa[p], adapter)),
                             all_adapted && !layer.bias ? Stat<T>(0) : Stat<T>(1), of(rows, y));
+  }
   ops::matmul_nt<T>(device_, 1, x, dense_weight(device_, layer, b_.dense), layer.bias || adapted > 0 ? Stat<T>(1) : Stat<T>(0), y);
   for (const LoraRows<Device, T>& rows : lora) {
     if (!adapter_of(rows).has_gains()) continue;

@@ -32,10 +32,14 @@ class KvCache {
   // none. Both outlive the pass.
   void place(std::span<const int32_t> rows, std::span<const CachedSegment> segments = {}) {
     placed_rows_ = copied(rows, rows_copy_).data();
-    lists_.set(segments, shape_.heads / shape_.kv_heads);
-    const CachedView view = lists_.view();
-    view_ = {copied(view.segments, segments_copy_), copied(view.tiles, tiles_copy_), copied(view.parts, parts_copy_)};
-    if (!Device::has_host_memory) found_.resize(lists_.n_parts() * shape_.heads * (shape_.head_dim + 1));
+    if constexpr (Device::has_host_memory) {
+      view_ = {segments, {}, {}};  // which is all that the CPU reads
+    } else {
+      lists_.set(segments, shape_.heads / shape_.kv_heads);
+      const CachedView view = lists_.view();
+      view_ = {copied(view.segments, segments_copy_), copied(view.tiles, tiles_copy_), copied(view.parts, parts_copy_)};
+      found_.resize(lists_.n_parts() * shape_.heads * (shape_.head_dim + 1));
+    }
   }
 
   // What the launches of keep() and attend() depend on, but for qkv and out: where the lists lie and how long they are.
