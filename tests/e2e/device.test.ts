@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { onDevice, open, openDesk, taskOf, type Desk } from './desk.ts';
-import { barriers, openBrowser, press, rows, saved, type Person } from './people.ts';
+import { invite, onDevice, open, openDesk, taskOf, type Desk } from './desk.ts';
+import { barriers, callAs, openBrowser, person, press, rows, saved, type Person } from './people.ts';
 
 let desk: Desk;
 let bo: Person;
@@ -48,6 +48,27 @@ test('signing out warns of work that was not delivered, and leaves nothing of it
   await page.waitForURL('**/sign-in*');
   expect(await editsOnDevice(bo)).toBe(0);
   expect(await page.evaluate(() => caches.has('concord-preview-of-a-base'))).toBe(false);
+});
+
+test('who leaves for somebody who is invited leaves nothing of theirs either', async () => {
+  const cy = await person(desk.browser, desk.origin, 'Cy Adeyemi');
+  await invite(desk.ada, desk.demo, cy, 'reviewer');
+  const page = await open(cy, await taskOf(desk.ada, desk.demo, 2));
+  await page.getByRole('button', { name: 'Take along' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: 'Take along' }).click();
+  await expect.poll(async () => (await onDevice(page)).along ?? 0).toBeGreaterThan(0);
+  await press(page, 'Escape');
+
+  const invited = { email: 'dee@ward.test', role: 'reviewer' };
+  const path = `/projects/${desk.demo}/invitations`;
+  const { body } = await callAs<{ link: string }>(desk.ada, 'POST', path, invited);
+  await page.goto(body.link);
+  await page.getByText(invited.email).first().waitFor();
+  expect(await barriers(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Sign out and go on' }).click();
+  await page.getByLabel('Your name').waitFor();
+  expect(Object.values(await onDevice(page)).filter((count) => count > 0)).toEqual([]);
 });
 
 test('a page that another machine reads without encryption says so; one on this machine does not', async () => {

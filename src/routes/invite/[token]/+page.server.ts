@@ -1,3 +1,5 @@
 import type { PageServerLoad } from './$types';
 
-export const load: PageServerLoad = ({ locals }) => ({ signedInAs: locals.actor?.email ?? null });
+export const load: PageServerLoad = ({ locals: { actor } }) => ({
+  signedIn: actor && { id: actor.id, email: actor.email }
+});
