@@ -22,7 +22,9 @@ export default {
         'object-src': ['none'],
         'base-uri': ['none'],
         'frame-ancestors': ['none'],
-        'form-action': ['self']
+        // Forms are sent by scripts. Before these have come a browser would put what was typed, a password too, into
+        // the address.
+        'form-action': ['none']
       }
     }
   }

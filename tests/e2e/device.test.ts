@@ -1,6 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { invite, onDevice, open, openDesk, taskOf, type Desk } from './desk.ts';
-import { barriers, callAs, openBrowser, person, press, rows, saved, type Person } from './people.ts';
+import {
+  barriers,
+  callAs,
+  openBrowser,
+  PASSWORD,
+  person,
+  press,
+  rows,
+  saved,
+  type Person
+} from './people.ts';
 
 let desk: Desk;
 let bo: Person;
@@ -69,6 +79,27 @@ test('who leaves for somebody who is invited leaves nothing of theirs either', a
   await page.getByRole('button', { name: 'Sign out and go on' }).click();
   await page.getByLabel('Your name').waitFor();
   expect(Object.values(await onDevice(page)).filter((count) => count > 0)).toEqual([]);
+});
+
+test('where scripts come late, nothing that is typed goes into the address; it is kept, and sent when it can be', async () => {
+  const context = await desk.browser.newContext({ baseURL: desk.origin, locale: 'en-GB' });
+  const page = await context.newPage();
+  const arrive = Promise.withResolvers<void>();
+  await page.route('**/*.js', (route) => arrive.promise.then(() => route.continue()));
+  await page.goto('/sign-in', { waitUntil: 'commit' });
+  await page.getByLabel('Email').fill(desk.ada.email);
+  await page.getByLabel('Password').fill(PASSWORD);
+  const submit = page.getByRole('button', { name: 'Sign in' });
+  expect(await submit.isDisabled()).toBe(true);
+  await page.getByLabel('Password').press('Enter');
+  // Also where something else than its button sends the form.
+  await page.evaluate(() => document.forms[0]!.submit());
+  await page.waitForTimeout(500);
+  expect(page.url()).toBe(`${desk.origin}/sign-in`);
+  arrive.resolve();
+  await submit.click();
+  await page.getByRole('heading', { level: 1, name: 'Projects' }).waitFor();
+  await context.close();
 });
 
 test('a page that another machine reads without encryption says so; one on this machine does not', async () => {

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
 import { expect } from 'vitest';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContext, type Page, type Response } from 'playwright-core';
 
 const root = new URL('../..', import.meta.url).pathname;
 /** `npm run pictures` writes those of the README; other runs must leave the checkout as it is. */
@@ -43,6 +43,21 @@ export async function openBrowser(more: string[] = []): Promise<Browser> {
   });
 }
 
+/**
+ * Makes a page wait for its scripts after each load. `fill` selects what a field holds and then types: where the scripts
+ * take the field over in between, both texts are in it.
+ */
+function patient(page: Page): void {
+  for (const load of ['goto', 'reload'] as const) {
+    const loadPage = page[load].bind(page) as (...given: unknown[]) => Promise<Response | null>;
+    page[load] = async (...given: unknown[]) => {
+      const response = await loadPage(...given);
+      await page.locator('html[data-ready]').waitFor();
+      return response;
+    };
+  }
+}
+
 export async function person(browser: Browser, origin: string, name: string): Promise<Person> {
   const context = await browser.newContext({
     baseURL: origin,
@@ -50,6 +65,7 @@ export async function person(browser: Browser, origin: string, name: string): Pr
     locale: 'en-GB',
     reducedMotion: 'reduce'
   });
+  context.on('page', patient);
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);
   const complaints: string[] = [];
