@@ -47,7 +47,7 @@ export async function openBrowser(more: string[] = []): Promise<Browser> {
  * Makes a page wait for its scripts after each load. `fill` selects what a field holds and then types: where the scripts
  * take the field over in between, both texts are in it.
  */
-function patient(page: Page): void {
+function awaitScripts(page: Page): void {
   for (const load of ['goto', 'reload'] as const) {
     const loadPage = page[load].bind(page) as (...given: unknown[]) => Promise<Response | null>;
     page[load] = async (...given: unknown[]) => {
@@ -65,7 +65,7 @@ export async function person(browser: Browser, origin: string, name: string): Pr
     locale: 'en-GB',
     reducedMotion: 'reduce'
   });
-  context.on('page', patient);
+  context.on('page', awaitScripts);
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);
   const complaints: string[] = [];

@@ -19,6 +19,7 @@ GpuModel::GpuModel(std::unique_ptr<Cuda> cuda, const Job& job, TrainedModel& mod
   take_over();
   if (model.magnitudes_due) {
     start_magnitudes(*cuda_, base(), *lora_);
+    model.magnitudes_due = false;
     store();
   }
 }

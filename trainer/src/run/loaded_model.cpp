@@ -5,6 +5,7 @@
 #include "run/device.h"
 
 namespace concord {
+
 template <class Device, class T>
 LoadedModel<Device, T> load_model(Device& device, const std::string& dir, const std::string& adapter, Quantization quantization) {
   LoadedModel<Device, T> model;

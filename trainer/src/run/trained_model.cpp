@@ -67,6 +67,7 @@ TrainedModel::TrainedModel(const Job& job) {
   quantized = std::move(host.quantized);
   if (magnitudes_due) {
     start_magnitudes(cpu, base(), *lora);
+    magnitudes_due = false;
   } else {
     refresh(cpu);
   }

@@ -27,7 +27,7 @@ struct TrainedModel {
   int64_t base_parameters = 0;
   std::vector<float> weight_grads;   // full finetuning only
   std::unique_ptr<Lora<Cpu, float>> lora; // LoRA only
-  bool magnitudes_due = false;       // a new DoRA adapter on a GPU: they are its rows' norms, which the device computes
+  bool magnitudes_due = false;       // of a new DoRA adapter: they are its rows' norms, which whoever holds the base computes
   std::unique_ptr<AdamW<Cpu, float>> optimizer;
   std::vector<ParameterRange> ranges;
 
